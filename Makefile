@@ -1,0 +1,63 @@
+# Every target runs on a machine that has only Python 3.11+, make and a network.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MEMBERS := contracts services/chassis services/payments services/audit deploy/local deploy/simulator
+SOURCES := contracts services deploy tests
+STAMP := $(VENV)/.synced
+UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.tools/uv/bin/uv:
+	@echo "uv is not on the PATH: installing it into .tools/uv"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools/uv uv==0.13.9
+
+$(STAMP): requirements.lock pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS)) | $(UV)
+	@echo "syncing $(VENV) with requirements.lock"
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	@$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock
+	@$(UV) pip install --quiet --no-deps --python $(BIN)/python $(addprefix -e ./,$(MEMBERS))
+	@$(BIN)/python -m compileall -q $(addsuffix /src,$(MEMBERS))
+	@touch $@
+
+sync: $(STAMP) ## Install what requirements.lock names into .venv
+
+lock: | $(UV) ## Resolve again and write requirements.lock
+	@$(UV) lock
+	@$(UV) export --quiet --all-packages --all-groups --no-emit-workspace -o requirements.lock
+
+demo: $(STAMP) ## Start the whole stack and play one signed webhook's story
+	@$(BIN)/backbone demo
+
+up: $(STAMP) ## Start the whole stack without the story
+	@$(BIN)/backbone up
+
+down: $(STAMP) ## Stop the stack; data survives
+	@$(BIN)/backbone down
+
+test: $(STAMP) ## Run the whole suite against real PostgreSQL and Kafka
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## Lint, types, import rules, generated files
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy $(SOURCES)
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m contracts check
+
+generate: $(STAMP) ## Write the files that derive from contracts
+	@$(BIN)/python -m contracts generate
+
+bench: $(STAMP) ## Measure ours beside the floor and the first draft
+	@$(BIN)/python -m tests.bench
+
+format: $(STAMP) ## Format the sources
+	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	@$(BIN)/ruff format $(SOURCES)
+
+.PHONY: help sync lock demo up down test check generate bench format

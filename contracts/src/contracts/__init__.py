@@ -1,0 +1,1 @@
+"""The law between processes: events, topics and roles. Depends on pydantic alone."""

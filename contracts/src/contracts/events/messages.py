@@ -1,0 +1,24 @@
+"""What every service tells about its own messages."""
+
+from __future__ import annotations
+
+from contracts.envelope import Payload
+from contracts.registry import event_type
+from contracts.topics import AUDIT_EVENTS, PAYMENTS_EVENTS
+
+
+@event_type(
+    "message.dead_lettered",
+    version=1,
+    topic=(PAYMENTS_EVENTS, AUDIT_EVENTS),
+    entity="dead_letter",
+    sentence="{body.owner} set a message aside that it could not process{reason: because {}}",
+)
+class MessageDeadLettered(Payload):
+    """A message was set aside with its full bytes; `pointer` says where it came from, the entity's id how to retry it."""
+
+    owner: str
+    consumer: str
+    pointer: str
+    reason_class: str
+    message_type: str | None = None

@@ -1,0 +1,133 @@
+"""What the payments service tells."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field
+
+from contracts.envelope import Instant, Money, Payload, Wire
+from contracts.registry import event_type
+from contracts.topics import PAYMENTS_EVENTS
+
+Provider = Literal["stripe", "gocardless"]
+PaymentState = Literal["created", "processing", "submitted", "succeeded", "paid_out", "failed", "charged_back", "cancelled"]
+
+
+class ProviderEventReference(Wire):
+    """Which event of a provider: `id` is the provider's, `api_version` null where the provider has none."""
+
+    id: str
+    type: str
+    account: str
+    livemode: bool
+    api_version: str | None = None
+    delivery_id: str
+
+
+class Named(Wire):
+    """A thing of ours by its id and the words an owner knows it by."""
+
+    id: str
+    name: str
+
+
+class Referenced(Wire):
+    """A thing of ours by its id, with the provider's reference of it."""
+
+    id: str
+    reference: str
+
+
+@event_type(
+    "payment_provider_event.ingested",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="payment",
+    sentence="{actor} reported {body.what}{body.amount: of {}}{body.member: for {}}{reason: because {}}{body.outcome_words: ({})}",
+)
+class PaymentProviderEventIngested(Payload):
+    """A provider's event was interpreted. Emitted once per provider event, in the transaction that applied it.
+
+    `what` says in words what the provider told; `outcome` what it did here. With outcome `applied` the entity is the
+    payment and before and after are its snapshots; otherwise the entity is the provider event.
+    """
+
+    provider: Provider
+    provider_event: ProviderEventReference
+    what: str
+    outcome: Literal["applied", "no_change", "parked", "not_understood"]
+    outcome_words: str | None = None
+    member: Named | None = None
+    invoice: Referenced | None = None
+    payment: Referenced | None = None
+    amount: Money | None = None
+    journal_ids: tuple[str, ...] = ()
+
+
+@event_type(
+    "payment.updated",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="payment",
+    sentence="{actor} {body.change} a payment{body.amount: of {}}{body.member: for {}}{reason: because {}}",
+)
+class PaymentUpdated(Payload):
+    """A payment changed by what staff or a timer did, not by a provider's event."""
+
+    change: Literal["matched"]
+    payment: Referenced
+    member: Named | None = None
+    amount: Money | None = None
+    journal_ids: tuple[str, ...] = ()
+
+
+@event_type(
+    "invoice.updated",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="invoice",
+    sentence="{actor} {body.change} invoice {body.reference}{body.amount_due: over {}}{body.member: for {}}{reason: because {}}",
+)
+class InvoiceUpdated(Payload):
+    """An invoice was issued or its state changed. `implied` ones stand for a payment that came without an invoice."""
+
+    change: Literal["issued", "paid", "reopened", "voided", "matched"]
+    reference: str
+    implied: bool
+    amount_due: Money
+    gst: Money
+    member: Named | None = None
+    due: date | None = None
+
+
+@event_type(
+    "member.updated",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="member",
+    sentence="{actor} {body.change} member {body.name}{reason: because {}}",
+)
+class MemberUpdated(Payload):
+    """A member's name or provider customer references changed."""
+
+    change: Literal["added", "changed"]
+    name: str
+    customers: tuple[Referenced, ...] = ()
+
+
+@event_type(
+    "provider_delivery.rejected",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="provider",
+    sentence="{body.count} deliveries that claim to come from {entity} were rejected within a minute{reason: because {}}",
+)
+class ProviderDeliveryRejected(Payload):
+    """Rejected deliveries of one provider within one minute, told when there were more than ten."""
+
+    provider: Provider
+    minute: Instant
+    count: int = Field(gt=0)
+    by_reason: dict[str, int]

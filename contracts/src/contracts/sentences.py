@@ -1,0 +1,86 @@
+"""Sentence templates for the audit log: what an owner reads.
+
+`{actor}` inserts a field of the event, `{body.amount}` one of its body; `{reason: because {}}` inserts the text with
+`{}` replaced and is left out when the field is empty. A template knows the envelope's fields and the body's, nothing
+more. Values are plain text; whoever shows them escapes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+_PART: Final = re.compile(r"\{(?P<path>[a-z_][a-z0-9_.]*)(?::(?P<text>(?:[^{}]|\{\})*))?\}")
+_SYMBOLS: Final = {"AUD": "A$", "NZD": "NZ$", "USD": "US$", "GBP": "£", "EUR": "€"}
+_ZERO_DECIMAL: Final = frozenset({"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"})
+_THREE_DECIMAL: Final = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
+
+
+def in_words(amount_minor: int, currency: str) -> str:
+    """An amount as an owner reads it: `A$110.00`, `-A$5.00`, `¥` amounts without decimals as `JPY 500`."""
+    decimals = 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
+    whole, part = divmod(abs(amount_minor), 10**decimals)
+    digits = f"{whole:,}.{part:0{decimals}d}" if decimals else f"{whole:,}"
+    symbol = _SYMBOLS.get(currency, f"{currency} ")
+    return f"{'-' if amount_minor < 0 else ''}{symbol}{digits}"
+
+
+def _plain(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case {"amount_minor": int(amount), "currency": str(currency)}:
+            return in_words(amount, currency)
+        case {"name": str(name)} if name:
+            return name
+        case {"type": str(kind), "id": str(identity)}:
+            return f"{kind} {identity}"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(_plain(each) for each in value)
+        case _:
+            return str(value)
+
+
+class Sentence:
+    """One compiled template. Raises ValueError for a template that does not parse."""
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        self.parts: list[tuple[str, tuple[str, ...], str]] = []
+        end = 0
+        for found in _PART.finditer(template):
+            self._literal(template[end : found.start()])
+            self.parts.append(("", tuple(found["path"].split(".")), found["text"] if found["text"] is not None else "{}"))
+            end = found.end()
+        self._literal(template[end:])
+        if not template.strip():
+            raise ValueError("a sentence template may not be empty")
+
+    def _literal(self, text: str) -> None:
+        if "{" in text or "}" in text:
+            raise ValueError(f"stray brace in sentence template {self.template!r}")
+        if text:
+            self.parts.append((text, (), ""))
+
+    @property
+    def paths(self) -> tuple[tuple[str, ...], ...]:
+        """The fields that the template reads."""
+        return tuple(path for _, path, _ in self.parts if path)
+
+    def render(self, data: Mapping[str, Any]) -> str:
+        """The sentence for an event's `data` as plain JSON (actor, entity, workflow, reason, body ...)."""
+        out: list[str] = []
+        for literal, path, text in self.parts:
+            if not path:
+                out.append(literal)
+                continue
+            value: Any = data
+            for name in path:
+                value = value.get(name) if isinstance(value, Mapping) else None
+            plain = _plain(value)
+            if plain:
+                out.append(text.replace("{}", plain))
+        return "".join(out)
