@@ -1,0 +1,1 @@
+"""Mechanisms that every service shares. No business noun lives here."""

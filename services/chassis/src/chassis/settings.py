@@ -1,0 +1,110 @@
+"""Settings: typed, described, read from the environment in one place.
+
+A service subclasses `Settings`; its variables carry the service's name as prefix (`PAYMENTS_DATABASE_URL`). A variable
+with that prefix that names no setting is an error, never ignored: a misspelt limit must not silently be the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The environment does not make valid settings; the message is one sentence for the person who deploys."""
+
+
+def _postgres_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in {"postgresql", "postgres"} or not parts.hostname or not parts.path.strip("/"):
+        raise ValueError("must look like postgresql://user:password@host:port/database")
+    return value
+
+
+def _bootstrap_servers(value: str) -> str:
+    for server in value.split(","):
+        host, colon, port = server.strip().rpartition(":")
+        if not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
+            raise ValueError("must be host:port, several separated by commas")
+    return value
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+BootstrapServers = Annotated[str, AfterValidator(_bootstrap_servers)]
+
+
+class Settings(BaseSettings):
+    """What every service can be told."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+    database_url: PostgresUrl = Field(description="PostgreSQL as this service's own role, which may not create tables")
+    owner_database_url: PostgresUrl | None = Field(
+        None, description="PostgreSQL as the owner of this service's schema; needed by `migrate` alone"
+    )
+    kafka_bootstrap_servers: BootstrapServers = Field(description="Kafka brokers as host:port, separated by commas")
+    topic_prefix: str = Field("", max_length=60, description="Prepended to every topic and consumer group")
+    instance: str | None = Field(
+        None, max_length=60, description="Stable name of this process; makes its Kafka group membership static"
+    )
+    http_host: str = Field("127.0.0.1", description="Address to listen on")
+    http_port: int = Field(0, ge=0, le=65_535, description="Port to listen on; 0 takes any free one and logs it")
+    http: bool = Field(True, description="Serve HTTP beyond health and metrics in this process")
+    consume: bool = Field(True, description="Consume topics in this process")
+    work: bool = Field(True, description="Run the service's workers in this process")
+    relay: bool = Field(True, description="Let this process relay the outbox (one of all relays works at a time)")
+    token_public_keys: str = Field(
+        "", description="Ed25519 public keys in PEM, concatenated, that sign internal tokens"
+    )
+    database_pool_max_connections: int = Field(8, ge=2, le=100, description="PostgreSQL connections of this process")
+    database_command_timeout_seconds: float = Field(30.0, gt=0, description="Longest wait for one statement")
+    shutdown_timeout_seconds: float = Field(20.0, gt=0, description="Longest wait for work in flight when stopping")
+    body_max_bytes: int = Field(1_048_576, gt=0, description="Largest request body of ordinary endpoints")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level that is logged")
+    clock_file: Path | None = Field(None, description="Local mode only: the file that offsets business time")
+    otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (OTLP over HTTP); none: no export")
+
+    @classmethod
+    def load(cls, service: str, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings of `service` from the environment. Raises SettingsError."""
+        variables = os.environ if environment is None else environment
+        prefix = f"{service.replace('-', '_').upper()}_"
+        given = {
+            name.removeprefix(prefix).lower(): value for name, value in variables.items() if name.startswith(prefix)
+        }
+        for name in sorted(set(given) - set(cls.model_fields)):
+            near = difflib.get_close_matches(name, cls.model_fields, n=1)
+            hint = f"; did you mean {prefix}{near[0].upper()}?" if near else ""
+            raise SettingsError(f"{prefix}{name.upper()} is not a setting of {service}{hint}")
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise SettingsError(_sentence(prefix, error)) from None
+
+    @classmethod
+    def described(cls, service: str) -> list[tuple[str, str, str]]:
+        """Every variable of `service`: name, default (empty: required), description."""
+        prefix = f"{service.replace('-', '_').upper()}_"
+        return [
+            (f"{prefix}{name.upper()}", _default(field.default, required=field.is_required()), field.description or "")
+            for name, field in cls.model_fields.items()
+        ]
+
+
+def _default(value: Any, *, required: bool) -> str:
+    return "" if required else "none" if value is None else str(value)
+
+
+def _sentence(prefix: str, error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = f"{prefix}{'_'.join(str(part) for part in first['loc']).upper()}"
+    if first["type"] == "missing":
+        return f"{name} is not set"
+    return f"{name} {first['msg'].removeprefix('Value error, ')}"
