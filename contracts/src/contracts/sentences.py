@@ -8,12 +8,18 @@ more. Values are plain text; whoever shows them escapes them.
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Mapping
-from typing import Any, Final
+from datetime import date
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
 
 _PART: Final = re.compile(r"\{(?P<path>[a-z_][a-z0-9_.]*)(?::(?P<text>(?:[^{}]|\{\})*))?\}")
 _SYMBOLS: Final = {"AUD": "A$", "NZD": "NZ$", "USD": "US$", "GBP": "£", "EUR": "€"}
-_ZERO_DECIMAL: Final = frozenset({"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"})
+_ZERO_DECIMAL: Final = frozenset(
+    {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"}
+)
 _THREE_DECIMAL: Final = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
 
 
@@ -26,6 +32,13 @@ def in_words(amount_minor: int, currency: str) -> str:
     return f"{'-' if amount_minor < 0 else ''}{symbol}{digits}"
 
 
+def _on_one_line(text: str) -> str:
+    """The text without line breaks, control and direction characters: nobody may forge a second sentence."""
+    if text.isprintable():
+        return text
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
 def _plain(value: Any) -> str:
     match value:
         case None:
@@ -33,15 +46,54 @@ def _plain(value: Any) -> str:
         case {"amount_minor": int(amount), "currency": str(currency)}:
             return in_words(amount, currency)
         case {"name": str(name)} if name:
-            return name
+            return _on_one_line(name)
         case {"type": str(kind), "id": str(identity)}:
-            return f"{kind} {identity}"
+            return _on_one_line(f"{kind.replace('_', ' ')} {identity}")
+        case Mapping():
+            return ""
         case bool():
             return "yes" if value else "no"
-        case list():
-            return ", ".join(_plain(each) for each in value)
+        case list() | tuple():
+            return ", ".join(filter(None, map(_plain, value)))
         case _:
-            return str(value)
+            return _on_one_line(str(value))
+
+
+def unreadable_path(model: type[BaseModel], path: tuple[str, ...]) -> str:
+    """Why a template may not read this path of the model; empty when it may."""
+    kind: Any = model
+    for name in path:
+        if not _is_model(kind) or name not in kind.model_fields:
+            return f"and {_named(kind)} has no field {name!r}"
+        kind = _bare(kind.model_fields[name].annotation)
+    return "" if _has_words(kind) else f"and {_named(kind)} has no words"
+
+
+def _bare(annotation: Any) -> Any:
+    """The annotation without its metadata and without null."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        kinds = [each for each in get_args(annotation) if each is not types.NoneType]
+        return _bare(kinds[0]) if len(kinds) == 1 else annotation
+    return annotation
+
+
+def _has_words(kind: Any) -> bool:
+    if _is_model(kind):
+        fields = kind.model_fields.keys()
+        return any(words <= fields for words in ({"name"}, {"type", "id"}, {"amount_minor", "currency"}))
+    if get_origin(kind) in (tuple, list):
+        return _has_words(_bare(get_args(kind)[0]))
+    return get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, str | int | date))
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _named(kind: Any) -> str:
+    return getattr(kind, "__name__", None) or str(kind)
 
 
 class Sentence:
@@ -53,7 +105,9 @@ class Sentence:
         end = 0
         for found in _PART.finditer(template):
             self._literal(template[end : found.start()])
-            self.parts.append(("", tuple(found["path"].split(".")), found["text"] if found["text"] is not None else "{}"))
+            self.parts.append(
+                ("", tuple(found["path"].split(".")), found["text"] if found["text"] is not None else "{}")
+            )
             end = found.end()
         self._literal(template[end:])
         if not template.strip():

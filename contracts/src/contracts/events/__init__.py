@@ -1,4 +1,4 @@
-"""Every event type: importing this package registers them all."""
+"""Every event type: importing this package registers them all and asserts that none is missing."""
 
 from contracts.events.audit import AuditEventRecorded
 from contracts.events.messages import MessageDeadLettered
@@ -14,6 +14,8 @@ from contracts.events.payments import (
     ProviderEventReference,
     Referenced,
 )
+from contracts.registry import all_types, assert_complete
+from contracts.topics import TOPICS
 
 __all__ = [
     "AuditEventRecorded",
@@ -29,3 +31,5 @@ __all__ = [
     "ProviderEventReference",
     "Referenced",
 ]
+
+assert_complete(TOPICS, all_types())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.envelope import Instant, Payload
+from contracts.envelope import Instant, Integer, Payload
 from contracts.registry import event_type
 from contracts.topics import AUDIT_EVENTS
 
@@ -17,7 +17,7 @@ from contracts.topics import AUDIT_EVENTS
 class AuditEventRecorded(Payload):
     """One batch was recorded: `records` rows with sequence numbers `first_seq` to `last_seq`, both included."""
 
-    records: int
-    first_seq: int
-    last_seq: int
+    records: Integer
+    first_seq: Integer
+    last_seq: Integer
     recorded_at: Instant

@@ -15,7 +15,7 @@ from contracts.topics import AUDIT_EVENTS, PAYMENTS_EVENTS
     sentence="{body.owner} set a message aside that it could not process{reason: because {}}",
 )
 class MessageDeadLettered(Payload):
-    """A message was set aside with its full bytes; `pointer` says where it came from, the entity's id how to retry it."""
+    """A message was set aside with its full bytes. `pointer` says where it came from; the entity's id retries it."""
 
     owner: str
     consumer: str

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.envelope import Instant, Money, Payload, Wire
+from contracts.envelope import Flag, Instant, Integer, Money, Payload, Wire
 from contracts.registry import event_type
 from contracts.topics import PAYMENTS_EVENTS
 
 Provider = Literal["stripe", "gocardless"]
-PaymentState = Literal["created", "processing", "submitted", "succeeded", "paid_out", "failed", "charged_back", "cancelled"]
+PaymentState = Literal[
+    "created", "processing", "submitted", "succeeded", "paid_out", "failed", "charged_back", "cancelled"
+]
+Change = Annotated[str, Field(pattern="^[a-z]+( [a-z]+)*$", max_length=40)]
+"""What was done, as a verb in the past tense that a sentence can hold ("matched").
+
+An open vocabulary: a closed one would need a new version of the event for every new verb, because readers of the
+old one would refuse it. A reader ignores verbs that it does not know."""
 
 
 class ProviderEventReference(Wire):
@@ -21,7 +28,7 @@ class ProviderEventReference(Wire):
     id: str
     type: str
     account: str
-    livemode: bool
+    livemode: Flag
     api_version: str | None = None
     delivery_id: str
 
@@ -45,7 +52,8 @@ class Referenced(Wire):
     version=1,
     topic=PAYMENTS_EVENTS,
     entity="payment",
-    sentence="{actor} reported {body.what}{body.amount: of {}}{body.member: for {}}{reason: because {}}{body.outcome_words: ({})}",
+    sentence="{actor} reported {body.what}{body.amount: of {}}{body.member: for {}}{reason: because {}}"
+    "{body.outcome_words: ({})}",
 )
 class PaymentProviderEventIngested(Payload):
     """A provider's event was interpreted. Emitted once per provider event, in the transaction that applied it.
@@ -74,9 +82,9 @@ class PaymentProviderEventIngested(Payload):
     sentence="{actor} {body.change} a payment{body.amount: of {}}{body.member: for {}}{reason: because {}}",
 )
 class PaymentUpdated(Payload):
-    """A payment changed by what staff or a timer did, not by a provider's event."""
+    """A payment changed by what staff or a timer did, not by a provider's event. `change`: matched."""
 
-    change: Literal["matched"]
+    change: Change
     payment: Referenced
     member: Named | None = None
     amount: Money | None = None
@@ -88,14 +96,18 @@ class PaymentUpdated(Payload):
     version=1,
     topic=PAYMENTS_EVENTS,
     entity="invoice",
-    sentence="{actor} {body.change} invoice {body.reference}{body.amount_due: over {}}{body.member: for {}}{reason: because {}}",
+    sentence="{actor} {body.change} invoice {body.reference}{body.amount_due: over {}}{body.member: for {}}"
+    "{reason: because {}}",
 )
 class InvoiceUpdated(Payload):
-    """An invoice was issued or its state changed. `implied` ones stand for a payment that came without an invoice."""
+    """An invoice was issued or its state changed. `implied` ones stand for a payment that came without an invoice.
 
-    change: Literal["issued", "paid", "reopened", "voided", "matched"]
+    `change`: issued, paid, reopened, voided, matched.
+    """
+
+    change: Change
     reference: str
-    implied: bool
+    implied: Flag
     amount_due: Money
     gst: Money
     member: Named | None = None
@@ -110,9 +122,9 @@ class InvoiceUpdated(Payload):
     sentence="{actor} {body.change} member {body.name}{reason: because {}}",
 )
 class MemberUpdated(Payload):
-    """A member's name or provider customer references changed."""
+    """A member's name or provider customer references changed. `change`: added, changed."""
 
-    change: Literal["added", "changed"]
+    change: Change
     name: str
     customers: tuple[Referenced, ...] = ()
 
@@ -122,12 +134,13 @@ class MemberUpdated(Payload):
     version=1,
     topic=PAYMENTS_EVENTS,
     entity="provider",
-    sentence="{body.count} deliveries that claim to come from {entity} were rejected within a minute{reason: because {}}",
+    sentence="{body.count} deliveries that claim to come from {body.provider} were rejected within a minute"
+    "{reason: because {}}",
 )
 class ProviderDeliveryRejected(Payload):
     """Rejected deliveries of one provider within one minute, told when there were more than ten."""
 
     provider: Provider
     minute: Instant
-    count: int = Field(gt=0)
-    by_reason: dict[str, int]
+    count: Annotated[Integer, Field(gt=0)]
+    by_reason: dict[str, Integer]
