@@ -1,0 +1,56 @@
+"""Every wait has a name, a limit and an end: what it waits for is shown, and a dead process ends it at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+from backbone.faults import NotReadyError
+
+FIRST_PAUSE_SECONDS: Final = 0.02
+LONGEST_PAUSE_SECONDS: Final = 0.25
+
+
+class Progress(Protocol):
+    """Where a wait says what it waits for: the terminal, or nowhere in tests."""
+
+    def waiting(self, what: str) -> None: ...
+
+    def said(self, sentence: str) -> None: ...
+
+
+class Silent:
+    """Says nothing: for tests and for output that a program reads."""
+
+    def waiting(self, what: str) -> None:
+        pass
+
+    def said(self, sentence: str) -> None:
+        pass
+
+
+SILENT: Final = Silent()
+
+
+def wait_for(
+    what: str,
+    ready: Callable[[], bool],
+    *,
+    limit_seconds: float,
+    progress: Progress,
+    alive: Callable[[], bool] = lambda: True,
+    log: Path | None = None,
+) -> None:
+    """Wait until `ready`, at most `limit_seconds`. Raises NotReadyError, at once when it is no longer `alive`."""
+    progress.waiting(what)
+    deadline = time.monotonic() + limit_seconds
+    pause = FIRST_PAUSE_SECONDS
+    while not ready():
+        if not alive():
+            raise NotReadyError(f"{what}: the process has ended", log)
+        if time.monotonic() >= deadline:
+            raise NotReadyError(f"{what}: not ready after {limit_seconds:.0f} s", log)
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,279 @@
+"""Real PostgreSQL and Apache Kafka for tests: one of each per session, started when the first test asks.
+
+In this order: servers named by BACKBONE_TEST_POSTGRES_URL and BACKBONE_TEST_KAFKA; containers where an engine answers
+and has the images; processes of our own. The choice stands in the header of the test run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from backbone import containers, ports
+from backbone.kafka import Broker, new_broker
+from backbone.postgres import Cluster, new_password
+from backbone.processes import Process
+from chassis import migrations, provisioning
+
+POSTGRES_VARIABLE: Final = "BACKBONE_TEST_POSTGRES_URL"
+KAFKA_VARIABLE: Final = "BACKBONE_TEST_KAFKA"
+DIRECTORY_PREFIX: Final = "backbone-tests-"
+
+# A test's kill ends processes, never the machine: the page cache survives, so nothing is lost without fsync.
+# Where durability itself is measured or proven, `private_postgres` has it on.
+TEST_SETTINGS: Final = {"fsync": "off", "full_page_writes": "off", "max_connections": "400"}
+
+
+def choice(variable: str) -> str:
+    """Where the server named by `variable` comes from, in words, for the header of the run."""
+    if variable in os.environ:
+        return f"the one named by {variable}"
+    reason = containers.why_not()
+    return "a container" if reason is None else f"a process of its own ({reason})"
+
+
+@dataclass(slots=True)
+class Directory:
+    """The session's directory: data, logs, and who runs there, so that a later session can clear up after a kill."""
+
+    path: Path
+    processes: list[Process] = field(default_factory=list)
+
+    @classmethod
+    def new(cls) -> Directory:
+        path = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+        # PostgreSQL's user passes through when the tests run as root.
+        path.chmod(0o711)
+        directory = cls(path)
+        directory._write()
+        return directory
+
+    def add(self, process: Process) -> None:
+        self.processes.append(process)
+        self._write()
+
+    def _write(self) -> None:
+        content = {
+            "owner": Process.of(os.getpid()).model_dump(),
+            "processes": [process.model_dump() for process in self.processes],
+        }
+        (self.path / "session.json").write_text(json.dumps(content))
+
+
+def clear_up_after_killed_sessions() -> None:
+    """Stop the servers and remove the data of test sessions that were killed before they could."""
+    for file in Path(tempfile.gettempdir()).glob(f"{DIRECTORY_PREFIX}*/session.json"):
+        try:
+            content = json.loads(file.read_text())
+            if Process(**content["owner"]).running:
+                continue
+            for process in content["processes"]:
+                Process(**process).stop(number=signal.SIGINT)
+            shutil.rmtree(file.parent, ignore_errors=True)
+        except (OSError, ValueError):
+            # Another session clears up at this moment, or it is not ours to read.
+            continue
+
+
+@pytest.fixture(scope="session")
+def session_directory() -> Iterator[Directory]:
+    clear_up_after_killed_sessions()
+    # A terminated run takes the way of an interrupted one, through the fixtures that stop what they started.
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    directory = Directory.new()
+    yield directory
+    shutil.rmtree(directory.path, ignore_errors=True)
+    signal.signal(signal.SIGTERM, previous)
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The superuser's URL of the session's PostgreSQL."""
+    given = os.environ.get(POSTGRES_VARIABLE)
+    if given:
+        yield given
+    elif containers.why_not() is None:
+        with containers.postgres() as url:
+            yield url
+    else:
+        directory: Directory = request.getfixturevalue("session_directory")
+        cluster = _cluster(directory.path, TEST_SETTINGS)
+        try:
+            directory.add(cluster.start())
+            yield cluster.admin_url
+        finally:
+            cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The bootstrap servers of the session's Apache Kafka."""
+    given = os.environ.get(KAFKA_VARIABLE)
+    if given:
+        yield given
+    elif containers.why_not() is None:
+        with containers.kafka() as bootstrap_servers:
+            yield bootstrap_servers
+    else:
+        directory: Directory = request.getfixturevalue("session_directory")
+        broker = new_broker(directory.path / "kafka", directory.path / "kafka.log")
+        try:
+            directory.add(broker.start())
+            yield broker.bootstrap_servers
+        finally:
+            broker.stop()
+
+
+def _cluster(place: Path, settings: dict[str, str]) -> Cluster:
+    return Cluster(place, ports.free_port(), new_password(), place / "postgres.log", settings)
+
+
+@pytest.fixture
+def private_postgres(session_directory: Directory) -> Iterator[Cluster]:
+    """A durable cluster of the test's own, started; the test may stop, kill and start it."""
+    place = session_directory.path / uuid.uuid4().hex[:8]
+    place.mkdir(mode=0o711)
+    cluster = _cluster(place, {})
+    try:
+        session_directory.add(cluster.start())
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture
+def private_kafka(session_directory: Directory) -> Iterator[Broker]:
+    """A broker of the test's own, started; the test may stop, kill and start it."""
+    place = session_directory.path / uuid.uuid4().hex[:8]
+    broker = new_broker(place, session_directory.path / f"{place.name}.log")
+    try:
+        session_directory.add(broker.start())
+        yield broker
+    finally:
+        broker.stop()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """What a test prepends to its topics and consumer groups, so that no two tests meet."""
+    return f"t{uuid.uuid4().hex[:10]}-"
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryDatabase:
+    """A database that lives as long as its test."""
+
+    admin_url: str
+    password: str
+
+    def url_for(self, service: str) -> str:
+        """The URL of the role that `service` runs as."""
+        return _with(self.admin_url, user=_schema(service), password=self.password)
+
+    def owner_url_for(self, service: str) -> str:
+        """The URL of the role that owns `service`'s schema and migrates it."""
+        return _with(self.admin_url, user=provisioning.owner_of(_schema(service)), password=self.password)
+
+
+def _schema(service: str) -> str:
+    return service.replace("-", "_")
+
+
+def _with(url: str, *, user: str | None = None, password: str | None = None, database: str | None = None) -> str:
+    parts = urlsplit(url)
+    who = parts.netloc.rpartition("@")[0] if user is None else f"{user}:{password}"
+    where = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{who}@{where}", path=parts.path if database is None else f"/{database}"))
+
+
+@dataclass(slots=True)
+class Databases:
+    """Makes databases: empty ones, and copies of templates in which services are already migrated."""
+
+    server_url: str
+    templates: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    @property
+    def password(self) -> str:
+        """Of every service role. Roles belong to the server: two sessions that share it must agree."""
+        return hashlib.sha256(self.server_url.encode()).hexdigest()[:32]
+
+    async def create(self, template: str | None = None) -> TemporaryDatabase:
+        """A new database, empty or a copy of `template`."""
+        name = f"t_{uuid.uuid4().hex[:12]}"
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
+        return TemporaryDatabase(_with(self.server_url, database=name), self.password)
+
+    async def drop(self, database: TemporaryDatabase) -> None:
+        await self._drop(urlsplit(database.admin_url).path.strip("/"))
+
+    async def template_for(self, services: tuple[str, ...]) -> str:
+        """The name of a database with the roles and migrated schemas of `services`, made once per session."""
+        if services not in self.templates:
+            database = await self.create()
+            for service in services:
+                roles = provisioning.Roles(_schema(service), self.password, self.password)
+                await provisioning.provision(database.admin_url, roles)
+                owner_url = database.owner_url_for(service)
+                await migrations.upgrade(owner_url, package=_schema(service), schema=_schema(service))
+            self.templates[services] = urlsplit(database.admin_url).path.strip("/")
+        return self.templates[services]
+
+    async def drop_templates(self) -> None:
+        while self.templates:
+            _, name = self.templates.popitem()
+            await self._drop(name)
+
+    async def _drop(self, name: str) -> None:
+        await self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.server_url, timeout=10)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: str) -> Iterator[Databases]:
+    made = Databases(postgres)
+    yield made
+    asyncio.run(made.drop_templates())
+
+
+@pytest.fixture
+async def fresh_database(databases: Databases) -> AsyncIterator[TemporaryDatabase]:
+    """An empty database of the test's own."""
+    database = await databases.create()
+    yield database
+    await databases.drop(database)
+
+
+@pytest.fixture
+async def database_for(databases: Databases) -> AsyncIterator[Callable[..., Awaitable[TemporaryDatabase]]]:
+    """Makes databases of the test's own in which the named services are migrated: `await database_for("payments")`."""
+    made: list[TemporaryDatabase] = []
+
+    async def make(*services: str) -> TemporaryDatabase:
+        made.append(await databases.create(await databases.template_for(services)))
+        return made[-1]
+
+    yield make
+    for database in made:
+        await databases.drop(database)
