@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
-from contracts.envelope import Actor, Data, Entity, Event, Payload, RawEvent, Snapshot, Workflow
+from contracts.envelope import Actor, Entity, Event, Payload, RawEvent, Snapshot, Workflow
 from contracts.registry import type_of
 from contracts.topics import Topic
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,11 +22,6 @@ from chassis.ids import new_id
 P = TypeVar("P", bound=Payload)
 EVENT_MAX_BYTES: Final = 900_000
 """Largest event, in bytes: below Kafka's default of 1 MiB a record, with room for headers."""
-
-
-def _event_class(payload: type[P]) -> type[Event[P]]:
-    """The envelope for one payload class; pydantic keeps the classes that it made."""
-    return Event.__class_getitem__(payload)  # type: ignore[return-value]
 
 
 class EventTooLargeError(ValueError):
@@ -117,7 +112,7 @@ class Transaction:
         if topic not in declared.topics or (draft.topic is None and len(declared.topics) > 1):
             raise ValueError(f"{declared.name} needs one topic out of {[each.name for each in declared.topics]}")
         cause, key = self.cause, draft.key or draft.entity.id
-        event: Event[P] = _event_class(type(draft.body))(
+        event = declared.event(
             id=new_id(),
             source=f"/{self.service}",
             type=declared.name,
@@ -128,7 +123,7 @@ class Transaction:
             causationid=cause.causation_id,
             partitionkey=key,
             traceparent=cause.traceparent,
-            data=Data(
+            data=declared.data(
                 actor=self.actor,
                 entity=draft.entity,
                 workflow=draft.workflow,

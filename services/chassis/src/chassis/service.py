@@ -1,0 +1,168 @@
+"""A service: what it is made of, and the process that runs it.
+
+`Service` only names things; `Runtime` opens them from settings and closes them in reverse. A part that ends by itself
+ends the process: whoever supervises it starts it again, which is the one recovery that always works. Losing Kafka or
+PostgreSQL is no such end: parts keep trying and `/health/ready` says what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import MetaData
+from starlette.routing import BaseRoute
+
+from chassis import telemetry
+from chassis.clock import BusinessClock
+from chassis.consumer import Consumer
+from chassis.database import Database, create_engine
+from chassis.relay import Relay
+from chassis.settings import Settings
+from chassis.tokens import Verifier
+from chassis.web import Check, WebState, application
+
+S = TypeVar("S", bound=Settings)
+log = structlog.get_logger()
+
+
+class Part(Protocol):
+    """Something that runs beside the web server for as long as the process lives."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self) -> None:
+        """Work until `stop` is called; ending earlier, by return or by error, ends the process."""
+
+    async def stop(self) -> None:
+        """Finish what is in flight and let `run` return."""
+
+    def check(self) -> Check:
+        """Whether this part can do its work now, for the readiness endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service(Generic[S]):
+    """What one service consists of; its package, schema and settings prefix follow from its name."""
+
+    name: str
+    settings: type[S]
+    metadata: MetaData
+    routers: Sequence[APIRouter] = ()
+    routes: Callable[[Runtime[S]], Sequence[BaseRoute]] | None = None
+    consumers: Sequence[Consumer] = ()
+    workers: Sequence[Callable[[Runtime[S]], Part]] = ()
+    resources: Sequence[Callable[[Runtime[S]], AbstractAsyncContextManager[Any]]] = ()
+    commands: Mapping[str, Callable[[S, Sequence[str]], int]] = field(default_factory=dict)
+
+    @property
+    def package(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def schema(self) -> str:
+        return self.package
+
+
+class Runtime(Generic[S]):
+    """One process of a service: open it with `async with`, then `parts` run until they are stopped."""
+
+    def __init__(self, service: Service[S], settings: S) -> None:
+        self.service = service
+        self.settings = settings
+        self.clock = BusinessClock(settings.clock_file)
+        self.verifier = Verifier(settings.token_public_keys, audience=service.name)
+        self.parts: list[Part] = []
+        self.failed = asyncio.Event()
+        self._stopping = False
+        self._exit = AsyncExitStack()
+
+    async def __aenter__(self) -> Runtime[S]:
+        settings, service = self.settings, self.service
+        telemetry.configure(service.name, settings)
+        engine = create_engine(
+            settings.database_url.get_secret_value(),
+            application=settings.instance or service.name,
+            pool_max_connections=settings.database_pool_max_connections,
+            command_timeout_seconds=settings.database_command_timeout_seconds,
+        )
+        self.database = Database(engine, service=service.name, schema=service.schema, clock=self.clock)
+        self._exit.push_async_callback(self.database.close)
+        for resource in service.resources:
+            await self._exit.enter_async_context(resource(self))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exit.aclose()
+
+    def application(self) -> FastAPI:
+        """The web application; its lifespan runs the parts that the settings switch on."""
+        state = WebState(
+            database=self.database,
+            verifier=self.verifier,
+            settings=self.settings,
+            checks=lambda: [part.check() for part in self.parts],
+        )
+        app = application(
+            self.service.name,
+            routers=self.service.routers if self.settings.http else (),
+            state=state,
+            lifespan=self._lifespan,
+        )
+        if self.service.routes is not None and self.settings.http:
+            app.router.routes.extend(self.service.routes(self))
+        return app
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        async with self.running():
+            yield
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run every part that the settings switch on; stop them, in reverse, when the block ends."""
+        self.parts = list(self._make_parts())
+        tasks = [asyncio.create_task(self._supervised(part), name=part.name) for part in self.parts]
+        try:
+            yield
+        finally:
+            self._stopping = True
+            for part in reversed(self.parts):
+                await self._stopped(part)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _make_parts(self) -> Sequence[Part]:
+        settings, service = self.settings, self.service
+        parts: list[Part] = []
+        if settings.relay:
+            parts.append(Relay.of(self.database, settings))
+        if settings.consume:
+            parts += [consumer.runner(self.database, settings) for consumer in service.consumers]
+        if settings.work:
+            parts += [worker(self) for worker in service.workers]
+        return parts
+
+    async def _supervised(self, part: Part) -> None:
+        try:
+            await part.run()
+        except Exception:
+            log.exception("part.died", part=part.name)
+        if not self._stopping:
+            log.error("part.ended", part=part.name, next_step="the process exits, its supervisor starts it again")
+            self.failed.set()
+
+    async def _stopped(self, part: Part) -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(self.settings.shutdown_timeout_seconds):
+                return await part.stop()
+        log.error("part.stop_failed", part=part.name)
+        return None
