@@ -1,0 +1,202 @@
+"""How deliveries are kept: one statement for all deliveries that share a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+Provider = str
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedEvent:
+    """One provider event within a delivery; `id` is ours, `event_id` the provider's."""
+
+    id: str
+    position: int
+    account: str
+    livemode: bool
+    event_id: str
+    type: str
+    api_version: str | None
+    content_hash: bytes
+
+    @property
+    def identity(self) -> tuple[str, bool, str]:
+        return (self.account, self.livemode, self.event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A rightly signed delivery, byte exact; `unreadable` are positions in it that no event could be read from."""
+
+    id: str
+    provider: Provider
+    account: str
+    received_at: datetime
+    verified_by: str
+    headers: bytes
+    body: bytes
+    sha256: bytes
+    events: tuple[ArrivedEvent, ...]
+    unreadable: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A delivery that was refused; `body` None where it was too large to keep."""
+
+    id: str
+    provider: Provider
+    account: str
+    received_at: datetime
+    status_answered: int
+    refusal: str
+    headers: bytes
+    body: bytes | None
+    body_bytes: int
+    sha256: bytes
+
+
+# Events are upserted in the order of their identity, so that two groups with the same events cannot deadlock. A
+# repeated event only counts; one with other content under the same identity and API version is queued as a conflict.
+# The id that comes back tells who was first: ours, or the one that the table held.
+_ACCEPT: Final = """
+WITH given AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[],
+                         $8::bytea[], $9::uuid[], $10::integer[], $11::timestamptz[])
+        AS e (id, provider, account, livemode, event_id, type, api_version, content_hash, delivery_id, position,
+              received_at)
+), kept AS (
+    INSERT INTO payments.provider_events AS held
+        (id, provider, account, livemode, event_id, type, api_version, content_hash, delivery_id, position, deliveries)
+    SELECT id, provider, account, livemode, event_id, type, api_version, content_hash, delivery_id, position, 1
+    FROM given ORDER BY provider, account, livemode, event_id
+    ON CONFLICT (provider, account, livemode, event_id) DO UPDATE SET deliveries = held.deliveries + 1
+    RETURNING id, provider, account, livemode, event_id, content_hash, api_version
+), queued AS (
+    INSERT INTO payments.pending_events (delivery_id, position, provider_event_id, kind, received_at)
+    SELECT given.delivery_id, given.position, kept.id, CASE WHEN kept.id = given.id THEN 'event' ELSE 'conflict' END,
+           given.received_at
+    FROM given JOIN kept USING (provider, account, livemode, event_id)
+    WHERE kept.id = given.id
+       OR (kept.content_hash <> given.content_hash AND kept.api_version IS NOT DISTINCT FROM given.api_version)
+    UNION ALL
+    SELECT delivery_id, position, NULL, 'unreadable', received_at
+    FROM unnest($12::uuid[], $13::integer[], $14::timestamptz[]) AS u (delivery_id, position, received_at)
+    RETURNING delivery_id
+)
+INSERT INTO payments.webhook_deliveries
+    (id, provider, account, state, received_at, last_received_at, attempts, status_answered, verified_by, headers,
+     body, body_bytes, sha256, events)
+SELECT id, provider, account,
+       CASE WHEN id IN (SELECT delivery_id FROM queued) THEN 'accepted' ELSE 'processed' END,
+       received_at, received_at, 1, 200, verified_by, headers, body, octet_length(body), sha256, events
+FROM unnest($15::uuid[], $16::text[], $17::text[], $18::timestamptz[], $19::text[], $20::bytea[], $21::bytea[],
+            $22::bytea[], $23::integer[])
+    AS d (id, provider, account, received_at, verified_by, headers, body, sha256, events)
+"""
+
+_KEPT_BYTES: Final = "SELECT kept_bytes FROM payments.rejected_bytes WHERE provider = $1 FOR UPDATE"
+_KEEP_BYTES: Final = "UPDATE payments.rejected_bytes SET kept_bytes = kept_bytes + $2 WHERE provider = $1"
+_REJECT: Final = """
+INSERT INTO payments.webhook_deliveries AS held
+    (id, provider, account, state, received_at, last_received_at, attempts, status_answered, refusal, headers, body,
+     body_bytes, sha256, events)
+VALUES ($1, $2, $3, 'rejected', $4, $4, 1, $5, $6, $7, $8, $9, $10, 0)
+ON CONFLICT (provider, sha256, status_answered) WHERE refusal IS NOT NULL
+DO UPDATE SET attempts = held.attempts + 1, last_received_at = excluded.last_received_at
+RETURNING id = $1
+"""
+
+
+async def accept(connection: asyncpg.Connection, deliveries: Sequence[Arrived]) -> None:
+    """Keep deliveries, their events and the worker's rows. Deliveries of one group may repeat each other's events."""
+    for number, wave in enumerate(_waves(deliveries)):
+        kept = deliveries if number == 0 else ()
+        await connection.execute(_ACCEPT, *_event_columns(wave), *_unreadable_columns(kept), *_delivery_columns(kept))
+
+
+def _waves(deliveries: Sequence[Arrived]) -> list[list[tuple[Arrived, ArrivedEvent]]]:
+    """All events, in lists in which no identity occurs twice: one statement cannot upsert a row twice."""
+    waves: list[dict[tuple[Any, ...], tuple[Arrived, ArrivedEvent]]] = [{}]
+    for delivery in deliveries:
+        for event in delivery.events:
+            identity = (delivery.provider, *event.identity)
+            wave = next((wave for wave in waves if identity not in wave), None)
+            if wave is None:
+                wave = {}
+                waves.append(wave)
+            wave[identity] = (delivery, event)
+    return [list(wave.values()) for wave in waves]
+
+
+def _event_columns(wave: Sequence[tuple[Arrived, ArrivedEvent]]) -> Sequence[list[Any]]:
+    return (
+        [event.id for _, event in wave],
+        [delivery.provider for delivery, _ in wave],
+        [event.account for _, event in wave],
+        [event.livemode for _, event in wave],
+        [event.event_id for _, event in wave],
+        [event.type for _, event in wave],
+        [event.api_version for _, event in wave],
+        [event.content_hash for _, event in wave],
+        [delivery.id for delivery, _ in wave],
+        [event.position for _, event in wave],
+        [delivery.received_at for delivery, _ in wave],
+    )
+
+
+def _unreadable_columns(deliveries: Sequence[Arrived]) -> Sequence[list[Any]]:
+    unreadable = [(delivery, position) for delivery in deliveries for position in delivery.unreadable]
+    return (
+        [delivery.id for delivery, _ in unreadable],
+        [position for _, position in unreadable],
+        [delivery.received_at for delivery, _ in unreadable],
+    )
+
+
+def _delivery_columns(deliveries: Sequence[Arrived]) -> Sequence[list[Any]]:
+    return (
+        [delivery.id for delivery in deliveries],
+        [delivery.provider for delivery in deliveries],
+        [delivery.account for delivery in deliveries],
+        [delivery.received_at for delivery in deliveries],
+        [delivery.verified_by for delivery in deliveries],
+        [delivery.headers for delivery in deliveries],
+        [delivery.body for delivery in deliveries],
+        [delivery.sha256 for delivery in deliveries],
+        [len(delivery.events) + len(delivery.unreadable) for delivery in deliveries],
+    )
+
+
+async def reject(connection: asyncpg.Connection, rejected: Sequence[Rejected], *, kept_max_bytes: int) -> None:
+    """Keep refused deliveries: equal ones once, counted; whole as long as the provider's quota lasts, then by hash."""
+    for provider in sorted({each.provider for each in rejected}):
+        kept = int(await connection.fetchval(_KEPT_BYTES, provider))
+        added = 0
+        for each in sorted((each for each in rejected if each.provider == provider), key=lambda each: each.sha256):
+            fits = each.body is not None and kept + added + each.body_bytes <= kept_max_bytes
+            is_new = await connection.fetchval(_REJECT, *_rejected_columns(each, each.body if fits else None))
+            added += each.body_bytes if fits and is_new else 0
+        if added:
+            await connection.execute(_KEEP_BYTES, provider, added)
+
+
+def _rejected_columns(each: Rejected, body: bytes | None) -> Sequence[Any]:
+    return (
+        each.id,
+        each.provider,
+        each.account,
+        each.received_at,
+        each.status_answered,
+        each.refusal,
+        each.headers,
+        body,
+        each.body_bytes,
+        each.sha256,
+    )

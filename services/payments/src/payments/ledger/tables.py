@@ -1,0 +1,81 @@
+"""Journals and their entries: insert only, guarded by triggers that live in the migrations.
+
+`balances` is kept by a trigger on `ledger_entries`, so that no writer can make the two differ.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.types import UserDefinedType
+
+from payments.schema import metadata
+
+
+class TransactionId(UserDefinedType[str]):
+    """PostgreSQL's xid8: which transaction wrote a row."""
+
+    cache_ok = True
+
+    def get_col_spec(self) -> str:
+        return "xid8"
+
+
+journals = Table(
+    "journals",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("number", BigInteger, Identity(always=True), nullable=False, unique=True),
+    Column("source", Text, nullable=False),
+    Column("source_key", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("effective_at", DateTime(timezone=True), nullable=False),
+    Column("effective_on", Date, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("reverses", Uuid, ForeignKey("journals.id")),
+    Column("caused_by", Uuid),
+    Column("payment_id", Uuid),
+    Column("invoice_id", Uuid),
+    Column("member_id", Text),
+    Column("written_by", TransactionId, nullable=False, server_default="pg_current_xact_id()"),
+    UniqueConstraint("source", "source_key", name="journals_source"),
+    Index("journals_payment", "payment_id", "number"),
+)
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("journal_id", Uuid, ForeignKey("journals.id"), primary_key=True),
+    Column("line", SmallInteger, primary_key=True, autoincrement=False),
+    Column("account", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("phase", Text, nullable=False),
+    CheckConstraint("amount_minor <> 0", name="ledger_entries_amount"),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="ledger_entries_currency"),
+    CheckConstraint("phase IN ('pending', 'posted')", name="ledger_entries_phase"),
+    Index("ledger_entries_account", "account", "journal_id"),
+)
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("phase", Text, primary_key=True),
+    Column("amount_minor", BigInteger, nullable=False),
+)

@@ -1,0 +1,98 @@
+"""Provider deliveries, provider events and the worker's queue.
+
+Revision ID: 0001
+Revises:
+"""
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+# Statements are separated by blank lines.
+SCRIPT = """
+CREATE TABLE payments.webhook_deliveries (
+    id uuid NOT NULL PRIMARY KEY,
+    provider text NOT NULL,
+    account text NOT NULL,
+    state text NOT NULL CONSTRAINT webhook_deliveries_state
+        CHECK (state IN ('accepted', 'rejected', 'processed', 'dead_lettered', 'replayed')),
+    received_at timestamptz NOT NULL,
+    last_received_at timestamptz NOT NULL,
+    attempts integer NOT NULL,
+    status_answered smallint NOT NULL,
+    verified_by text,
+    refusal text,
+    headers bytea NOT NULL,
+    body bytea,
+    body_bytes bigint NOT NULL,
+    sha256 bytea NOT NULL,
+    events integer NOT NULL
+) WITH (fillfactor = 90);
+
+CREATE INDEX webhook_deliveries_received ON payments.webhook_deliveries (received_at, id);
+
+CREATE UNIQUE INDEX webhook_deliveries_rejected ON payments.webhook_deliveries (provider, sha256, status_answered)
+    WHERE refusal IS NOT NULL;
+
+CREATE TABLE payments.rejected_bytes (
+    provider text NOT NULL PRIMARY KEY,
+    kept_bytes bigint NOT NULL
+);
+
+INSERT INTO payments.rejected_bytes VALUES ('stripe', 0), ('gocardless', 0);
+
+CREATE TABLE payments.provider_events (
+    id uuid NOT NULL PRIMARY KEY,
+    provider text NOT NULL,
+    account text NOT NULL,
+    livemode boolean NOT NULL,
+    event_id text NOT NULL,
+    type text NOT NULL,
+    api_version text,
+    content_hash bytea NOT NULL,
+    delivery_id uuid NOT NULL,
+    position integer NOT NULL,
+    deliveries integer NOT NULL,
+    outcome text,
+    outcome_words text,
+    payment_id uuid,
+    ingested_at timestamptz,
+    CONSTRAINT provider_events_identity UNIQUE (provider, account, livemode, event_id)
+);
+
+CREATE INDEX provider_events_delivery ON payments.provider_events (delivery_id);
+
+CREATE TABLE payments.pending_events (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    delivery_id uuid NOT NULL REFERENCES payments.webhook_deliveries,
+    position integer NOT NULL,
+    provider_event_id uuid,
+    kind text NOT NULL CONSTRAINT pending_events_kind CHECK (kind IN ('event', 'conflict', 'unreadable')),
+    received_at timestamptz NOT NULL
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000,
+    autovacuum_vacuum_cost_delay = 0,
+    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000
+);
+
+CREATE INDEX pending_events_delivery ON payments.pending_events (delivery_id);
+
+GRANT SELECT, INSERT, UPDATE ON payments.webhook_deliveries, payments.provider_events TO payments;
+
+GRANT SELECT, UPDATE ON payments.rejected_bytes TO payments;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON payments.pending_events TO payments;
+"""
+
+
+def upgrade() -> None:
+    for statement in SCRIPT.strip().split("\n\n"):
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("deliveries are kept: going back is restoring a backup")

@@ -1,0 +1,43 @@
+"""What the payments service can be told."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr, field_validator
+
+from chassis.settings import Settings
+
+
+class PaymentsSettings(Settings):
+    """Secrets of the providers and limits of the ingress, beside what every service has."""
+
+    stripe_webhook_secrets: SecretStr = Field(
+        SecretStr(""), description="Signing secrets of Stripe's endpoint, separated by commas; all of them are active"
+    )
+    gocardless_webhook_secrets: SecretStr = Field(
+        SecretStr(""), description="Signing secrets of GoCardless' endpoint, separated by commas; all are active"
+    )
+    delivery_max_bytes: int = Field(8 * 1_048_576, gt=0, description="Largest delivery; beyond it: 413")
+    deliveries_in_flight_max_bytes: int = Field(
+        64 * 1_048_576, gt=0, description="Bytes of all deliveries being received at once; beyond it: 503"
+    )
+    delivery_read_timeout_seconds: float = Field(10.0, gt=0, description="Longest time to receive one body")
+    rejected_kept_max_bytes: int = Field(
+        256 * 1_048_576, ge=0, description="Bodies of rejected deliveries kept whole per provider; then by hash only"
+    )
+    signature_tolerance_seconds: int = Field(300, gt=0, description="How far a signature's time may be off, both ways")
+    group_commit_max_delay_ms: float = Field(3.0, gt=0, description="Longest wait for deliveries to share a commit")
+    worker_batch_max_events: int = Field(200, ge=1, le=2_000, description="Events that a worker takes at once")
+    business_timezone: str = Field("Australia/Sydney", description="Time zone of business days")
+    gst_registered: bool = Field(True, description="Whether implied invoices carry GST")
+
+    @field_validator("stripe_webhook_secrets", "gocardless_webhook_secrets")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if any(len(secret) < 16 for secret in split_secrets(value)):
+            raise ValueError("every signing secret must have at least 16 characters")
+        return value
+
+
+def split_secrets(value: SecretStr) -> tuple[str, ...]:
+    """The active secrets, newest first as they were given."""
+    return tuple(secret.strip() for secret in value.get_secret_value().split(",") if secret.strip())
