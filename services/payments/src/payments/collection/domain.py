@@ -1,0 +1,160 @@
+"""Payments and invoices as the set of facts tells them: what the fold returns.
+
+The fold itself is in `folding.py` (one entry), with card payments, direct debits and invoices in a module each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from payments.collection.facts import Failure
+from payments.collection.objects import Key
+
+PaymentState = Literal[
+    "created", "processing", "submitted", "succeeded", "paid_out", "failed", "charged_back", "cancelled"
+]
+AttemptState = Literal["pending", "submitted", "succeeded", "failed", "reversed", "charged_back"]
+InvoiceState = Literal["open", "paid", "void"]
+Awaiting = Literal["awaiting payment", "awaiting customer", "awaiting order"]
+Supply = Literal["taxable", "gst_free"]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who a customer reference belongs to; the id is the caller's."""
+
+    id: str
+    name: str
+
+
+Members = Mapping[Key, Member]
+"""The member behind each customer key that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that decide how money is booked, none of which a provider can tell.
+
+    `implied` is what a payment without an invoice is taken to pay for, `unstated` what an invoice is taken to be
+    about when Stripe states no tax on it. GST exists in the home currency alone, and only for the registered.
+    """
+
+    home_currency: str = "AUD"
+    gst_registered: bool = True
+    implied: Supply = "taxable"
+    unstated: Supply = "taxable"
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Money that one attempt moved in, and what became of it.
+
+    `subject` is the money object, `number` counts what happened to it again (GoCardless re-uses one id for each
+    attempt). `pending_*` is the direct debit's time at the bank.
+    """
+
+    subject: Key
+    number: int
+    pending_at: datetime | None = None
+    pending_ended_at: datetime | None = None
+    succeeded_at: datetime | None = None
+    reversed_at: datetime | None = None
+    charged_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to collect: a Stripe charge, or one round of a GoCardless payment."""
+
+    id: str
+    state: AttemptState
+    at: datetime
+    failure: Failure | None = None
+    charge: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentView:
+    """One payment. `key` is the PaymentIntent, the charge of none, or the GoCardless payment.
+
+    `amount_minor` is None until an object that states it is known. `movements` are what the ledger posts from; each
+    moved `movement.amount`. `failure` and `failed_type` belong to the latest failure that still stands.
+    """
+
+    key: Key
+    state: PaymentState
+    amount_minor: int | None
+    currency: str | None
+    created_at: datetime
+    customer: Key | None = None
+    member: Member | None = None
+    invoice: Key | None = None
+    attempts: tuple[Attempt, ...] = ()
+    movements: tuple[tuple[Movement, int], ...] = ()
+    failure: Failure | None = None
+    late_failure: bool = False
+    will_attempt_retry: bool | None = None
+    method: str | None = None
+    payout: str | None = None
+    reference: str | None = None
+    objects: frozenset[Key] = frozenset()
+    awaiting: tuple[Awaiting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceView:
+    """One invoice, real or implied by a payment that came without any.
+
+    `gst_rule` says where `gst_minor` comes from: `stated` by the provider, `inclusive_half_up` (one eleventh of the
+    whole invoice, half a cent up), or `none`. `payments` are those known to be for it.
+    """
+
+    key: Key
+    state: InvoiceState
+    implied: bool
+    total_minor: int
+    gst_minor: int
+    gst_rule: Literal["stated", "inclusive_half_up", "none"]
+    currency: str
+    issued_at: datetime
+    number: str | None = None
+    customer: Key | None = None
+    member: Member | None = None
+    paid_at: datetime | None = None
+    due_on: date | None = None
+    out_of_band_minor: int = 0
+    payments: tuple[Key, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """The words by which an owner knows it."""
+        return self.number or self.key.id
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """An object to be read from its provider, `after_seconds` from now unless it arrives before."""
+
+    key: Key
+    why: str
+    after_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Everything that a closed set of facts tells: payments and invoices sorted by key, and what is still missing."""
+
+    payments: tuple[PaymentView, ...] = ()
+    invoices: tuple[InvoiceView, ...] = ()
+    fetches: tuple[Fetch, ...] = ()
+
+    def payment(self, key: Key) -> PaymentView | None:
+        """The payment that `key` is, or is part of."""
+        return next((each for each in self.payments if key == each.key or key in each.objects), None)
+
+    def invoice(self, key: Key) -> InvoiceView | None:
+        """The invoice with this key."""
+        return next((each for each in self.invoices if key == each.key), None)

@@ -1,0 +1,92 @@
+"""The objects that facts name, and which of them must be folded together.
+
+Money objects and what pays what (charge, PaymentIntent, invoice, invoice payment, GoCardless payment) are *grouped*:
+whatever one fact names belongs together, and a group is locked and folded as a whole. A customer or a mandate is
+*referenced*: a payment reads who the customer is, but two payments of one customer are two groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from payments.deliveries.domain import OWN_ACCOUNT, Provider
+
+CHARGE: Final = "charge"
+INTENT: Final = "payment_intent"
+INVOICE: Final = "invoice"
+INVOICE_PAYMENT: Final = "invoice_payment"
+DEBIT: Final = "payment"
+CUSTOMER: Final = "customer"
+MANDATE: Final = "mandate"
+
+GROUPED: Final = frozenset({CHARGE, INTENT, INVOICE, INVOICE_PAYMENT, DEBIT})
+REFERENCED: Final = frozenset({CUSTOMER, MANDATE})
+
+
+class BadKeyError(ValueError):
+    """A text that is not an object key."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"not an object key: {text[:80]!r}")
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """One object at a provider. Keys sort as their parts do; that order is the order of locks.
+
+    `id` is the provider's and never parsed. GoCardless ids are unique over all accounts and its events name the
+    organisation only sometimes, so the account of a GoCardless key is always our own.
+    """
+
+    provider: Provider
+    account: str
+    kind: str
+    id: str
+
+    @property
+    def text(self) -> str:
+        """The key as stored: `stripe/self/charge/ch_1`. Only the id may contain a slash."""
+        return f"{self.provider}/{self.account}/{self.kind}/{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """Read a stored key. Raises BadKeyError."""
+        parts = text.split("/", 3)
+        match parts:
+            case ["stripe" | "gocardless" as provider, account, kind, id_] if kind in GROUPED | REFERENCED and id_:
+                return cls("stripe" if provider == "stripe" else "gocardless", account, kind, id_)
+            case _:
+                raise BadKeyError(text)
+
+
+def customer_key(provider: Provider, reference: str, account: str = OWN_ACCOUNT) -> Key:
+    """The key of a customer as a member's record refers to it."""
+    return Key(provider, account, CUSTOMER, reference)
+
+
+def grouped(keys: Iterable[Key]) -> frozenset[Key]:
+    """The keys that tie facts into one group."""
+    return frozenset(key for key in keys if key.kind in GROUPED)
+
+
+def partition(named: Iterable[Collection[Key]]) -> list[frozenset[Key]]:
+    """Tell groups apart: each element of `named` is what one fact names; the result is sorted and disjoint."""
+    owner: dict[Key, Key] = {}
+
+    def root(key: Key) -> Key:
+        while (parent := owner.setdefault(key, key)) != key:
+            owner[key] = owner[parent]
+            key = owner[key]
+        return key
+
+    for keys in named:
+        tied = sorted(grouped(keys))
+        for key in tied:
+            owner[root(key)] = root(tied[0])
+    groups: dict[Key, set[Key]] = {}
+    for key in owner:
+        groups.setdefault(root(key), set()).add(key)
+    return sorted((frozenset(group) for group in groups.values()), key=min)
