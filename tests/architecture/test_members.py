@@ -1,0 +1,95 @@
+"""A service needs its own member, contracts and the chassis alone; and the lock is what the members ask for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.architecture.trees import MEMBERS, ROOT
+
+LOCK = ROOT / "requirements.lock"
+EXPORT = ("export", "--quiet", "--all-packages", "--all-groups", "--no-emit-workspace", "--no-header")
+
+
+def uv() -> list[str]:
+    """The uv command that this machine has: on the PATH, as make installs it, or as a module."""
+    found = shutil.which("uv")
+    if found:
+        return [found]
+    installed = ROOT / ".tools/uv/bin/uv"
+    return [str(installed)] if installed.exists() else [sys.executable, "-m", "uv"]
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, away from this environment's packages."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV", "PYTHONHOME"}
+    }
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def succeeds(*command: str | Path, cwd: Path) -> str:
+    done = run(*command, cwd=cwd)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("service", ["payments", "audit"])
+def test_a_service_installs_and_starts_from_its_own_member(service: str, tmp_path: Path) -> None:
+    """Copies are built, so that nothing is written into the tree."""
+    members = ("contracts", "services/chassis", f"services/{service}")
+    for member in members:
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "dist")
+        shutil.copytree(ROOT / member, tmp_path / member, ignore=ignored)
+    environment = tmp_path / "environment"
+    python = environment / "bin/python"
+    succeeds(*uv(), "venv", "--quiet", "--no-project", "--python", sys.executable, environment, cwd=tmp_path)
+    install = ("pip", "install", "--quiet", "--python", python, "-c", LOCK)
+    succeeds(*uv(), *install, *(f"./{member}" for member in members), cwd=tmp_path)
+
+    help_text = succeeds(python, "-m", service, "--help", cwd=environment)
+
+    assert "serve" in help_text
+    others = {"payments", "audit", "backbone", "simulator"} - {service}
+    for other in others:
+        assert run(python, "-c", f"import {other}", cwd=environment).returncode == 1, f"{other} came along"
+
+
+def test_the_lock_is_what_the_members_ask_for(tmp_path: Path) -> None:
+    """Resolved under the lock's own versions: a release made elsewhere today is no drift."""
+    for folder in (".", *MEMBERS):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / folder / "pyproject.toml", tmp_path / folder)
+    pins = [f'"{line.removesuffix(" " + chr(92)).strip()}"' for line in LOCK.read_text().splitlines() if "==" in line]
+    root = tmp_path / "pyproject.toml"
+    constrained = f"[tool.uv]\nconstraint-dependencies = [{', '.join(pin.replace(' ; ', '; ') for pin in pins)}]\n"
+    root.write_text(root.read_text().replace("[tool.uv]\n", constrained))
+
+    resolved = run(*uv(), "lock", "--quiet", cwd=tmp_path)
+    assert resolved.returncode == 0, f"requirements.lock no longer fits the members: run `make lock`\n{resolved.stderr}"
+    exported = succeeds(*uv(), *EXPORT, cwd=tmp_path).splitlines()
+
+    committed = [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
+    missing = [line for line in exported if "==" in line and line not in committed]
+    needless = [line for line in committed if "==" in line and line not in exported]
+    assert exported == committed, f"run `make lock`: requirements.lock lacks {missing}, nobody asks for {needless}"
+
+
+def test_the_lock_names_no_address() -> None:
+    assert "://" not in LOCK.read_text(), "requirements.lock holds names, versions and hashes: run `make lock`"
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_member_asks_for_exact_or_bounded_versions_of_known_names(member: str) -> None:
+    project: dict[str, Any] = tomllib.loads((ROOT / member / "pyproject.toml").read_text())["project"]
+    known = LOCK.read_text().lower()
+    for requirement in project["dependencies"]:
+        name = requirement.split("[")[0].split("==")[0].split(">=")[0].lower()
+        assert name.startswith("backbone-") or f"\n{name}==" in known, f"{name} is not locked: run `make lock`"
