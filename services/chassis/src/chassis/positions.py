@@ -15,6 +15,8 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Integer, MetaData, Table, Text, func, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.batch import BatchLostError
+
 
 class TopicPart(NamedTuple):
     """One partition of a topic, by the topic's name in the registry (without a deployment's prefix)."""
@@ -40,7 +42,7 @@ class Advance:
     to: Position
 
 
-class PositionLostError(Exception):
+class PositionLostError(BatchLostError):
     """A stored position is not what this process last knew: somebody else has moved it. Roll back and read again."""
 
     def __init__(self, consumer: str, parts: Sequence[TopicPart]) -> None:

@@ -1,0 +1,176 @@
+"""The one place that knows FastStream and aiokafka's consumer: batches of raw records in, nothing else.
+
+It promises: no record is lost to its headers or its body, for neither is decoded here; no offset is committed before
+`deliver` has returned, and none is ever read back; no topic is created; reading begins where `seek` says; a rebalance
+waits for `released`. FastStream swallows what a handler raises, so `deliver` must not fail: should it, this feed is
+dead, and so is one whose coordination or fetching has ended, for aiokafka revives neither.
+
+FastStream 0.7 and aiokafka 0.14 are pinned exactly, because the liveness checks below read their internals.
+Tested in tests/chassis/test_consumer*.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
+
+REBALANCE_TIMEOUT_MS: Final = 20_000
+BATCH_TIMEOUT_MS: Final = 10
+FETCH_MAX_WAIT_MS: Final = 250
+_MAX_POLL_INTERVAL_MS: Final = 300_000
+_REQUEST_TIMEOUT_MS: Final = 15_000
+_STOP_MAX_SECONDS: Final = 5.0
+
+
+class Member(Protocol):
+    """Who receives what the feed reads."""
+
+    async def deliver(self, records: Sequence[ConsumerRecord]) -> None:
+        """Process records of any partitions, each partition's in order; return when they are committed or dropped."""
+
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """These partitions are paused: seek and resume each when its place is known."""
+
+    async def released(self) -> None:
+        """Every partition is about to go; return when nothing is in flight any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What to read, as whom. `instance` makes the group membership static."""
+
+    bootstrap_servers: str
+    group: str
+    topics: Sequence[str]
+    instance: str | None
+    batch_max_records: int
+
+
+async def _parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
+    """Wrap a batch without looking into it: FastStream's own parser fails on a header that is null or not UTF-8."""
+    return KafkaAckableMessage(body=b"", headers={}, raw_message=records, message_id="", correlation_id="")
+
+
+async def _decode(message: KafkaMessage) -> Any:
+    """Hand the raw records on: FastStream's own decoder fails on bodies that are not JSON."""
+    return message.raw_message
+
+
+class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One member of a consumer group, from `start` to `stop`; a feed is never started twice."""
+
+    def __init__(self, feed: Feed, member: Member) -> None:
+        self._member = member
+        self._failure: Exception | None = None
+        self._broker = KafkaBroker(
+            feed.bootstrap_servers.split(","),
+            client_id=feed.instance or feed.group,
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            apply_types=False,
+            logger=None,
+            parser=_parse,
+            decoder=_decode,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        )
+        self._subscriber = self._broker.subscriber(
+            *feed.topics,
+            batch=True,
+            max_records=feed.batch_max_records,
+            batch_timeout_ms=BATCH_TIMEOUT_MS,
+            group_id=feed.group,
+            group_instance_id=feed.instance,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+            max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+            listener=self,
+        )
+        self._subscriber(self._receive)
+
+    async def start(self) -> None:
+        """Connect and join the group. Raises KafkaError, OSError; call `stop` in any case."""
+        await self._broker.start()
+
+    async def stop(self) -> None:
+        """Leave the group; never raises and never waits for long."""
+        try:
+            async with asyncio.timeout(_STOP_MAX_SECONDS):
+                await self._broker.stop()
+        except Exception as error:
+            self._failure = self._failure or error
+
+    @property
+    def why_dead(self) -> str | None:
+        """Why this feed will never deliver again; None while it may."""
+        consumer = self._subscriber.consumer
+        if self._failure is not None:
+            return f"delivery failed: {self._failure!r}"
+        if consumer is None:
+            return "it is not started"
+        if consumer._coordinator._coordination_task.done():
+            return "its group coordination has ended"
+        if consumer._fetcher.error_future.done():
+            return "its fetching has ended"
+        return None
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nobody has asked this consumer for records; it asks all the time unless a batch is in flight."""
+        consumer = self._subscriber.consumer
+        return 0.0 if consumer is None else float(consumer._subscription.fetcher_idle_time)
+
+    @property
+    def assignment(self) -> frozenset[TopicPartition]:
+        """The partitions that the group has given to this member."""
+        consumer = self._subscriber.consumer
+        return frozenset() if consumer is None else frozenset(consumer.assignment())
+
+    def start_reading(self, places: Mapping[TopicPartition, int]) -> None:
+        """Seek and resume partitions that are assigned. Raises IllegalStateError for one that is not any more."""
+        for partition, offset in places.items():
+            self._consumer.seek(partition, offset)
+        self._consumer.resume(*places)
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """Read no more from partitions, which must be assigned, until `start_reading`."""
+        self._consumer.pause(*partitions)
+
+    async def watermarks(
+        self, partitions: Collection[TopicPartition]
+    ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
+        """The earliest and the next offset of each partition, from the brokers. Raises KafkaError, TimeoutError."""
+        async with asyncio.timeout(_REQUEST_TIMEOUT_MS / 1_000):
+            earliest = await self._consumer.beginning_offsets(list(partitions))
+            return earliest, await self._consumer.end_offsets(list(partitions))
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Tell Kafka how far this group has come, for whoever watches its lag. Raises KafkaError."""
+        await self._consumer.commit({part: OffsetAndMetadata(offset, "") for part, offset in offsets.items()})
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002 - eager: all
+        await self._member.released()
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._consumer.pause(*assigned)
+        await self._member.assigned(assigned)
+
+    @property
+    def _consumer(self) -> Any:
+        return self._subscriber.consumer
+
+    async def _receive(self, records: tuple[ConsumerRecord, ...]) -> None:
+        try:
+            await self._member.deliver(records)
+        except Exception as error:
+            self._failure = error
+            raise
