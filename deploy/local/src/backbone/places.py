@@ -57,6 +57,16 @@ class Places:
     def kafka(self) -> Path:
         return self.home / "kafka"
 
+    @property
+    def system(self) -> Path:
+        """The directory outside the clone that belongs to this stack alone. Need not exist."""
+        owner = self.clone if self.home == self.clone / ".backbone" else self.home
+        return SYSTEM_PLACE / hashlib.sha256(os.fsencode(owner)).hexdigest()[:16]
+
+    @property
+    def simulator(self) -> Path:
+        return self.home / "simulator.json"
+
     def prepare(self) -> None:
         """Make the directories. Raises LocalError where the place cannot be written."""
         try:
@@ -90,16 +100,10 @@ def can_enter(directory: Path, user: pwd.struct_passwd | None) -> bool:
     return asked.returncode == 0
 
 
-def system_place(clone: Path) -> Path:
-    """The directory under /var/lib that belongs to this clone alone."""
-    return SYSTEM_PLACE / hashlib.sha256(os.fsencode(clone.resolve())).hexdigest()[:16]
-
-
 def postgres_place(places: Places, user: pwd.struct_passwd | None) -> Path:
-    """Where the cluster lies. Data that exists decides, so that a changed mode never makes it seem lost."""
-    inside, outside = places.home, system_place(places.home)
-    if user is None:
-        return inside
-    if (outside / "postgres" / "data").exists():
-        return outside
-    return inside if can_enter(inside, user) else outside
+    """Where the cluster lies. Data that exist decide, so that a changed mode never makes them seem lost."""
+    if user is None or ((places.home / "postgres" / "data").exists() and can_enter(places.home, user)):
+        return places.home
+    if (places.system / "postgres" / "data").exists():
+        return places.system
+    return places.home if can_enter(places.home, user) else places.system

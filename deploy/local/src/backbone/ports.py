@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
+from backbone.faults import LocalError
+from backbone.settings import DEFAULT_PORTS
 from backbone.waiting import Progress
 
 
@@ -30,15 +34,6 @@ def free_port(taken: Collection[int] = ()) -> int:
             return port
 
 
-def choose_port(what: str, wanted: int, taken: Collection[int], progress: Progress) -> int:
-    """The port that was wanted, or a free one, said aloud, when it is taken."""
-    if wanted not in taken and is_free(wanted):
-        return wanted
-    port = free_port(taken)
-    progress.said(f"port {wanted} for {what} is taken: using {port}")
-    return port
-
-
 def answers(port: int, timeout_seconds: float = 0.2) -> bool:
     """Whether something accepts connections on 127.0.0.1 at `port`."""
     try:
@@ -46,3 +41,34 @@ def answers(port: int, timeout_seconds: float = 0.2) -> bool:
     except OSError:
         return False
     return True
+
+
+@dataclass(slots=True)
+class Ports:
+    """The ports of one stack, each chosen once. `fixed` are those that somebody insists on: they never move."""
+
+    fixed: Mapping[str, int]
+    progress: Progress
+    _chosen: dict[str, int] = field(default_factory=dict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def choose(self, name: str) -> int:
+        """The port of `name`: its fixed or default one, or a free one where that is taken. Raises LocalError."""
+        with self._guard:
+            if name not in self._chosen:
+                self._chosen[name] = self._choose(name)
+            return self._chosen[name]
+
+    def _choose(self, name: str) -> int:
+        taken = {*self._chosen.values(), *self.fixed.values(), *DEFAULT_PORTS.values()}
+        if name in self.fixed:
+            if not is_free(self.fixed[name]):
+                raise LocalError(f"port {self.fixed[name]} is taken, and BACKBONE_PORTS wants it for {name}")
+            return self.fixed[name]
+        default = DEFAULT_PORTS.get(name)
+        if default is not None and default not in self.fixed.values() and is_free(default):
+            return default
+        port = free_port(taken)
+        if default is not None:
+            self.progress.said(f"port {default} for {name} is taken: using {port}")
+        return port

@@ -6,6 +6,7 @@ its binaries are used. The cluster listens on 127.0.0.1, asks for passwords, and
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import secrets
@@ -13,6 +14,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -20,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 import psutil
 
 from backbone import ports, processes
@@ -30,7 +33,10 @@ from backbone.waiting import SILENT, Progress, wait_for
 
 START_LIMIT_SECONDS: Final = 60
 STOP_LIMIT_SECONDS: Final = 30
+ASK_TIMEOUT_SECONDS: Final = 2
 ADMIN: Final = "postgres"
+# Fast shutdown: open transactions are rolled back. SIGTERM would wait for every client to leave.
+STOP_SIGNAL: Final = signal.SIGINT
 
 # A small machine that shares its memory with a broker and the services. fsync and synchronous_commit stay on.
 SETTINGS: Final[Mapping[str, str]] = {
@@ -158,20 +164,24 @@ class Cluster:
             directory=Path("/"),
             user=self.user,
         )
-        wait_for(
-            f"PostgreSQL on port {self.port}",
-            self._accepts,
-            limit_seconds=START_LIMIT_SECONDS,
-            progress=progress,
-            alive=lambda: self.process is not None and self.process.running,
-            log=self.log,
-        )
+        try:
+            wait_for(
+                f"PostgreSQL on port {self.port}",
+                self._accepts,
+                limit_seconds=START_LIMIT_SECONDS,
+                progress=progress,
+                alive=lambda: self.process is not None and self.process.running,
+                log=self.log,
+            )
+        except BaseException:
+            self.stop()
+            raise
         return self.process
 
     def stop(self) -> None:
         """Stop as an orderly shutdown does: open transactions are rolled back, nothing needs recovery."""
         if self.process is not None:
-            self.process.stop(number=signal.SIGINT, limit_seconds=STOP_LIMIT_SECONDS)
+            self.process.stop(number=STOP_SIGNAL, limit_seconds=STOP_LIMIT_SECONDS)
             self.process = None
 
     def kill(self) -> None:
@@ -232,7 +242,7 @@ class Cluster:
             first, *others = lock.read_text().splitlines()
             recorded = psutil.Process(int(first))
             if str(self.data) in recorded.cmdline():
-                Process.of(recorded.pid).stop(number=signal.SIGINT, limit_seconds=STOP_LIMIT_SECONDS)
+                Process.of(recorded.pid).stop(number=STOP_SIGNAL, limit_seconds=STOP_LIMIT_SECONDS)
             elif recorded.pid != os.getpid():
                 # PostgreSQL would take the stranger for its predecessor. It knows its own parent as no such thing,
                 # and still checks that the predecessor's shared memory is no longer in use.
@@ -271,6 +281,22 @@ def _initdb(binaries: Binaries, data: Path, password_file: Path) -> list[str | P
 def _environment() -> dict[str, str]:
     """Nothing of ours: PG* variables of a developer must not change the cluster."""
     return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
+
+
+def accepts(url: str) -> bool:
+    """Whether the server behind `url` lets this role in now."""
+
+    async def ask() -> bool:
+        try:
+            connection = await asyncpg.connect(url, timeout=ASK_TIMEOUT_SECONDS)
+            await connection.close(timeout=ASK_TIMEOUT_SECONDS)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+        return True
+
+    # In a thread of its own: whoever asks may already run an event loop.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(ask())).result()
 
 
 def new_password() -> str:

@@ -19,6 +19,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from backbone.faults import LocalError
+from backbone.waiting import Progress, wait_for
 
 CREATE_TIME_TOLERANCE_SECONDS: Final = 0.05
 
@@ -107,6 +108,38 @@ def start(
     # The child is watched by pid and creation time, by this command or a later one: Popen need not warn about it.
     child.returncode = 0
     return process
+
+
+def run(
+    command: Sequence[str | os.PathLike[str]],
+    what: str,
+    *,
+    log: Path,
+    environment: Mapping[str, str],
+    directory: Path,
+    limit_seconds: float,
+    progress: Progress,
+) -> None:
+    """Run a command to its end. Raises LocalError when it fails, is interrupted or takes too long."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+            env=dict(environment),
+            start_new_session=True,
+        )
+        try:
+            wait_for(what, lambda: child.poll() is not None, limit_seconds=limit_seconds, progress=progress, log=log)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    if child.returncode != 0:
+        raise LocalError(f"{what}: failed with exit code {child.returncode}", log)
 
 
 class AsUser(TypedDict, total=False):

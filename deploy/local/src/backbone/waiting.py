@@ -16,9 +16,14 @@ LONGEST_PAUSE_SECONDS: Final = 0.25
 class Progress(Protocol):
     """Where a wait says what it waits for: the terminal, or nowhere in tests."""
 
-    def waiting(self, what: str) -> None: ...
+    def waiting(self, what: str) -> None:
+        """Say what is under way. Raises KeyboardInterrupt once somebody has pressed Ctrl-C."""
 
-    def said(self, sentence: str) -> None: ...
+    def said(self, sentence: str) -> None:
+        """Say something that stays on the screen."""
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt once somebody has pressed Ctrl-C."""
 
 
 class Silent:
@@ -28,6 +33,9 @@ class Silent:
         pass
 
     def said(self, sentence: str) -> None:
+        pass
+
+    def check(self) -> None:
         pass
 
 
@@ -44,7 +52,9 @@ def wait_for(
     log: Path | None = None,
 ) -> None:
     """Wait until `ready`, at most `limit_seconds`. Raises NotReadyError, at once when it is no longer `alive`."""
-    progress.waiting(what)
+    if ready():
+        return
+    progress.waiting(f"waiting for {what}")
     deadline = time.monotonic() + limit_seconds
     pause = FIRST_PAUSE_SECONDS
     while not ready():
@@ -52,5 +62,6 @@ def wait_for(
             raise NotReadyError(f"{what}: the process has ended", log)
         if time.monotonic() >= deadline:
             raise NotReadyError(f"{what}: not ready after {limit_seconds:.0f} s", log)
+        progress.check()
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)

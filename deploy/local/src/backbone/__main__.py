@@ -1,0 +1,5 @@
+"""`python -m backbone` is the same as `backbone`."""
+
+from backbone.main import main
+
+main()

@@ -1,0 +1,135 @@
+"""What the stack consists of: the services, and everything each of their processes is told.
+
+A new service is a line in SERVICES and what its settings need beyond those that every service has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from chassis.provisioning import owner_of
+
+from backbone.credentials import Credentials
+
+# What a process needs of its surroundings; nothing else of a developer's shell reaches it.
+INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What processes are told about the rest of the stack."""
+
+    admin_url: str
+    bootstrap_servers: str
+    clock: Path
+    credentials: Credentials
+
+
+def _payments(around: Surroundings) -> dict[str, str]:
+    return {
+        "stripe_webhook_secrets": around.credentials.stripe_webhook,
+        "gocardless_webhook_secrets": around.credentials.gocardless_webhook,
+    }
+
+
+def _nothing(_: Surroundings) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of the stack; package, schema and settings prefix follow from its name."""
+
+    name: str
+    settings: Callable[[Surroundings], dict[str, str]] = _nothing
+
+    @property
+    def package(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def roles(self) -> tuple[str, str]:
+        """The owner of the schema and the role that the service runs as."""
+        return owner_of(self.package), self.package
+
+    def database_url(self, around: Surroundings, role: str | None = None) -> str:
+        """PostgreSQL as the service's own role, or as `role`."""
+        who = role or self.package
+        parts = urlsplit(around.admin_url)
+        where = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{who}:{around.credentials.roles[who]}@{where}"))
+
+    def serving(self, around: Surroundings, instance: str, port: int) -> dict[str, str]:
+        """The environment of one process that serves."""
+        settings = self._common(around) | {"instance": instance, "http_host": "127.0.0.1", "http_port": str(port)}
+        return _environment(self.package, settings | self.settings(around))
+
+    def migrating(self, around: Surroundings) -> dict[str, str]:
+        """The environment of `migrate`: the one process that learns the owner's password."""
+        owner_url = self.database_url(around, owner_of(self.package))
+        return _environment(self.package, self._common(around) | {"owner_database_url": owner_url})
+
+    def command(self, verb: str) -> list[str]:
+        return [sys.executable, "-m", self.package, verb]
+
+    def port_of(self, environment: Mapping[str, str]) -> int:
+        """The port that a process with this environment listens on."""
+        return int(environment[f"{self.package.upper()}_HTTP_PORT"])
+
+    def _common(self, around: Surroundings) -> dict[str, str]:
+        return {
+            "database_url": self.database_url(around),
+            "kafka_bootstrap_servers": around.bootstrap_servers,
+            "clock_file": str(around.clock),
+            "token_public_keys": around.credentials.token_public_key,
+        }
+
+
+SIMULATOR: Final = "simulator"
+SIMULATOR_PORTS: Final = {"control": "simulator", "stripe": "stripe", "gocardless": "gocardless"}
+
+
+def simulating(around: Surroundings, ports: Mapping[str, int], payments_url: str, kept_in: Path) -> dict[str, str]:
+    """The environment of the simulator, whose webhooks go to `payments_url`."""
+    settings = {
+        "host": "127.0.0.1",
+        **{f"{origin}_port": str(port) for origin, port in ports.items()},
+        "clock_file": str(around.clock),
+        "state_file": str(kept_in),
+        "stripe_webhook_urls": f"{payments_url}/webhooks/stripe",
+        "stripe_webhook_secrets": around.credentials.stripe_webhook,
+        "gocardless_webhook_urls": f"{payments_url}/webhooks/gocardless",
+        "gocardless_webhook_secret": around.credentials.gocardless_webhook,
+    }
+    return _environment(SIMULATOR, settings)
+
+
+SERVICES: Final = (Service("payments", _payments), Service("audit"))
+BY_NAME: Final = {service.name: service for service in SERVICES}
+ROLES: Final = [role for service in SERVICES for role in service.roles]
+
+
+def _environment(package: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """What is set in the caller's environment for this package wins over what local mode would say."""
+    prefix = f"{package.upper()}_"
+    ours = {f"{prefix}{name.upper()}": value for name, value in settings.items()}
+    return inherited() | ours | {name: value for name, value in os.environ.items() if name.startswith(prefix)}
+
+
+def inherited() -> dict[str, str]:
+    """The part of the caller's environment that every process gets."""
+    own = {"PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"}
+    return {name: os.environ[name] for name in INHERITED if name in os.environ} | own
+
+
+def fingerprint(environment: Mapping[str, str]) -> str:
+    """A hash of all that a process was told: where it differs, the process has to start anew."""
+    return hashlib.sha256(json.dumps(dict(environment), sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,298 @@
+"""The whole stack: up, down and reset, each of which may be asked for at any time and as often as one likes.
+
+`up` looks at what runs and starts the rest. Whatever it starts is written down at once, and is stopped again when it
+is interrupted or fails, so that there is never a process that no command knows of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from chassis import provisioning
+from contracts.topics import TOPICS
+
+from backbone import processes, topics
+from backbone.catalogue import (
+    ROLES,
+    SERVICES,
+    SIMULATOR,
+    SIMULATOR_PORTS,
+    Service,
+    Surroundings,
+    fingerprint,
+    simulating,
+)
+from backbone.credentials import Credentials
+from backbone.faults import LocalError
+from backbone.health import is_ready
+from backbone.places import Places
+from backbone.ports import Ports
+from backbone.processes import Process
+from backbone.servers import Servers, is_running, log_of
+from backbone.settings import LocalSettings
+from backbone.state import ServiceProcess, Simulator, State
+from backbone.waiting import SILENT, Progress, wait_for
+
+MIGRATION_LIMIT_SECONDS: Final = 300
+READY_LIMIT_SECONDS: Final = 90
+STOP_LIMIT_SECONDS: Final = 30
+LOCK_LIMIT_SECONDS: Final = 120
+
+
+@dataclass(slots=True)
+class Stack:
+    """One stack, for as long as one command works on it."""
+
+    places: Places
+    settings: LocalSettings
+    credentials: Credentials
+    state: State
+    progress: Progress
+    ports: Ports
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def up(self, counts: Mapping[str, int]) -> State:
+        """Start what does not run. `counts` says how many processes of a service; as many as there were otherwise."""
+        before = self.state.model_copy(deep=True)
+        try:
+            self._start_servers()
+            around = self.around
+            for service in SERVICES:
+                self._start_service(service, around, counts.get(service.name))
+            self._start_simulator(around)
+            self._wait_until_ready()
+        except BaseException:
+            self._return_to(before)
+            raise
+        return self.state
+
+    def down(self) -> None:
+        """Stop everything that is ours. Data stay."""
+        self._stop_all(self.state)
+        self.state = State(sources=self.state.sources)
+        self.state.save(self.places.state)
+
+    def reset(self) -> None:
+        """Stop everything and delete all data, secrets and logs."""
+        self.down()
+        self.servers.delete_data()
+        for path in self.places.home.iterdir():
+            if path != self.places.lock:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def migrate(self) -> None:
+        """Make every service's roles and schema, and run its migrations."""
+        around = self.around
+        for service in SERVICES:
+            self.progress.waiting(f"making the roles and the schema of {service.name}")
+            owner, role = (around.credentials.roles[name] for name in service.roles)
+            asyncio.run(provisioning.provision(around.admin_url, provisioning.Roles(service.package, owner, role)))
+        _together([partial(self._migrate, service, around) for service in SERVICES])
+
+    @property
+    def servers(self) -> Servers:
+        return Servers(
+            self.places, self.settings, self.credentials, self.state.sources, self.ports.choose, self.progress
+        )
+
+    @property
+    def around(self) -> Surroundings:
+        """What processes are told. Raises LocalError before PostgreSQL is up."""
+        if self.state.postgres is None:
+            raise LocalError("the stack is not up: run `backbone up`")
+        return Surroundings(self.state.postgres.url, self._bootstrap_servers, self.places.clock, self.credentials)
+
+    @property
+    def _bootstrap_servers(self) -> str:
+        """Where Apache Kafka is, or will be in a moment: migrations run while it starts."""
+        running = self.state.kafka if self.state.kafka and is_running(self.state.kafka) else None
+        return self.settings.kafka or (running.url if running else f"127.0.0.1:{self.ports.choose('kafka')}")
+
+    def _start_servers(self) -> None:
+        _together([self._start_postgres, self._start_kafka])
+
+    def _start_postgres(self) -> None:
+        server = self.servers.postgres(self.state.postgres)
+        with self._noted():
+            self.state.postgres = server
+            if server.source != "given":
+                self.state.sources["postgres"] = server.source
+        self.migrate()
+
+    def _start_kafka(self) -> None:
+        server = self.servers.kafka(self.state.kafka)
+        with self._noted():
+            self.state.kafka = server
+            if server.source != "given":
+                self.state.sources["kafka"] = server.source
+        self.progress.waiting("making the topics and joining a group for the first time")
+        for change in topics.apply(server.url, TOPICS):
+            self.progress.said(f"topic {change}")
+        topics.warm_up(server.url, TOPICS[0])
+
+    def _migrate(self, service: Service, around: Surroundings) -> None:
+        processes.run(
+            service.command("migrate"),
+            f"the migrations of {service.name}",
+            log=log_of(self.places, f"{service.name}-migrate"),
+            environment=service.migrating(around),
+            directory=self.places.home,
+            limit_seconds=MIGRATION_LIMIT_SECONDS,
+            progress=self.progress,
+        )
+
+    def _start_simulator(self, around: Surroundings) -> None:
+        payments = self.state.services["payments"][0].url
+        running = self.state.simulator
+        if running is not None and running.process.running:
+            told = simulating(around, running.ports, payments, self.places.simulator)
+            if running.settings == fingerprint(told):
+                return
+            self.progress.waiting("waiting for the simulator to stop: its settings have changed")
+            running.process.stop(limit_seconds=STOP_LIMIT_SECONDS)
+        ports = {origin: self.ports.choose(name) for origin, name in SIMULATOR_PORTS.items()}
+        environment = simulating(around, ports, payments, self.places.simulator)
+        process = self._start("simulator", [sys.executable, "-m", SIMULATOR], environment)
+        control, stripe, gocardless = (f"http://127.0.0.1:{ports[origin]}" for origin in SIMULATOR_PORTS)
+        with self._noted():
+            self.state.simulator = Simulator(
+                url=control, stripe=stripe, gocardless=gocardless, process=process, settings=fingerprint(environment)
+            )
+
+    def _start_service(self, service: Service, around: Surroundings, count: int | None) -> None:
+        """Bring a service to `count` processes, each told what holds now."""
+        recorded = self.state.services.get(service.name, [])
+        wanted = max(1, len(recorded)) if count is None else count
+        _together([one.process.stop for one in recorded[wanted:]])
+        kept = {one.instance: one for one in recorded[:wanted]}
+        for number in range(1, wanted + 1):
+            instance = f"{service.name}-{number}"
+            process = self._started(service, around, instance, kept.get(instance))
+            with self._noted():
+                kept[instance] = process
+                self.state.services[service.name] = list(kept.values())
+
+    def _started(
+        self, service: Service, around: Surroundings, instance: str, recorded: ServiceProcess | None
+    ) -> ServiceProcess:
+        """The recorded process if it runs with what it would be told now, or a new one."""
+        if recorded is not None and recorded.process.running:
+            port = urlsplit(recorded.url).port or 0
+            if recorded.settings == fingerprint(service.serving(around, instance, port)):
+                return recorded
+            self.progress.waiting(f"waiting for {instance} to stop: its settings have changed")
+            recorded.process.stop(limit_seconds=STOP_LIMIT_SECONDS)
+        first = instance.endswith("-1")
+        environment = service.serving(around, instance, self.ports.choose(service.name if first else instance))
+        process = self._start(instance, service.command("serve"), environment)
+        url = f"http://127.0.0.1:{service.port_of(environment)}"
+        return ServiceProcess(instance=instance, url=url, process=process, settings=fingerprint(environment))
+
+    def _start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Process:
+        self.progress.check()
+        log = log_of(self.places, name)
+        return processes.start(command, log=log, environment=environment, directory=self.places.home)
+
+    def _wait_until_ready(self) -> None:
+        waits = [(one.instance, one.url, one.process) for several in self.state.services.values() for one in several]
+        if self.state.simulator is not None:
+            waits.append(("simulator", self.state.simulator.url, self.state.simulator.process))
+        for name, url, process in waits:
+            wait_for(
+                f"{name} at {url}",
+                partial(is_ready, url),
+                limit_seconds=READY_LIMIT_SECONDS,
+                progress=self.progress,
+                alive=partial(_runs, process),
+                log=log_of(self.places, name),
+            )
+
+    def _return_to(self, before: State) -> None:
+        """Stop what is not in `before`: an interrupted or failed `up` leaves nothing behind that it started."""
+        known = {process for _, process in before.processes()}
+        started = self.state.model_copy(deep=True)
+        started.services = {
+            name: [one for one in several if one.process not in known] for name, several in started.services.items()
+        }
+        if started.simulator is not None and started.simulator.process in known:
+            started.simulator = None
+        started.postgres = started.postgres if started.postgres != before.postgres else None
+        started.kafka = started.kafka if started.kafka != before.kafka else None
+        self._stop_all(started)
+        before.sources = self.state.sources
+        self.state = before
+        self.state.save(self.places.state)
+
+    def _stop_all(self, state: State) -> None:
+        """Stop all that `state` names: first what works, then what it works on."""
+        several = [one.process for some in state.services.values() for one in some]
+        if state.simulator is not None:
+            several.append(state.simulator.process)
+        self.progress.waiting("waiting for the services to finish what they do")
+        _together([partial(process.stop, limit_seconds=STOP_LIMIT_SECONDS) for process in several])
+        servers = [server for server in (state.postgres, state.kafka) if server is not None]
+        self.progress.waiting("waiting for PostgreSQL and Apache Kafka to stop")
+        _together([partial(self.servers.stop, server) for server in servers])
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Change the state and write it down."""
+        with self._guard:
+            yield
+            self.state.save(self.places.state)
+
+
+@contextmanager
+def opened(places: Places, settings: LocalSettings, progress: Progress) -> Iterator[Stack]:
+    """The stack of `places`, for one command at a time."""
+    places.prepare()
+    with _locked(places.lock, progress):
+        credentials = Credentials.load(places.credentials, ROLES)
+        ports = Ports(settings.ports, progress)
+        yield Stack(places, settings, credentials, State.load(places.state), progress, ports)
+
+
+def looked_at(places: Places, settings: LocalSettings) -> Stack:
+    """The stack of `places`, to look at only: nothing is locked and nothing is made. Raises LocalError."""
+    if not places.credentials.exists():
+        raise LocalError("the stack is not up: run `backbone up`")
+    credentials = Credentials.load(places.credentials, [])
+    return Stack(places, settings, credentials, State.load(places.state), SILENT, Ports(settings.ports, SILENT))
+
+
+@contextmanager
+def _locked(path: Path, progress: Progress) -> Iterator[None]:
+    with path.open("w") as file:
+
+        def ours() -> bool:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            return False
+
+        wait_for("another backbone command to finish", ours, limit_seconds=LOCK_LIMIT_SECONDS, progress=progress)
+        yield
+
+
+def _together(work: Sequence[Callable[[], object]]) -> None:
+    """Do all of it at once, wait for all of it, then raise the first error there was."""
+    with ThreadPoolExecutor(max(1, len(work))) as pool:
+        futures = [pool.submit(one) for one in work]
+    for future in futures:
+        future.result()
+
+
+def _runs(process: Process) -> bool:
+    return process.running
