@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.telemetry import logs, metrics, traces
 from chassis.web.context import RequestContext
-from chassis.web.problems import REQUEST_TIMEOUT, TIMED_OUT, Problem, problem_of
+from chassis.web.problems import INTERNAL, REQUEST_TIMEOUT, TIMED_OUT, Problem, problem_of
 
 log = structlog.get_logger()
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -78,8 +78,7 @@ class Edge:
             problem = problem_of(error)
             if limit.expired():
                 problem = _timed_out(context, self._timeout_seconds)
-            if problem.type.status >= 500:
-                log.error("request.failed", problem=problem.type.slug, exc_info=error)
+            _log_failure(problem, error)
             if context.status:
                 raise  # the answer has begun: the server cuts it off, so that nobody takes it for whole
             await problem.response(context.request_id)(scope, receive, send)
@@ -103,6 +102,13 @@ class Edge:
             return message
 
         return bounded
+
+
+def _log_failure(problem: Problem, error: Exception) -> None:
+    if problem.type is INTERNAL:
+        log.error("request.failed", problem=problem.type.slug, exc_info=error)
+    elif problem.type.status >= 500:  # an outage is one story, not one with every request's stack
+        log.warning("request.failed", problem=problem.type.slug, error=error)
 
 
 def _watched(receive: Receive, context: RequestContext) -> Receive:
