@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
@@ -30,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis import outbox
 from chassis.database import Database
 from chassis.faults import Fault, classify
+from chassis.telemetry import metrics
 from chassis.transaction import Transaction
 
 Item = TypeVar("Item")
@@ -146,6 +148,7 @@ async def run_batch(
     work says so; `trouble` tells meanwhile what it struggles with.
     """
     trouble, abandon = trouble or Trouble(), abandon or asyncio.Event()
+    started = time.monotonic()
     max_items, isolate, conflicts, attempts = limits.max_items, False, 0, 0
     while True:
         attempts += 1
@@ -156,11 +159,13 @@ async def run_batch(
             raise
         except _PoisonedError as error:
             isolate = True
+            metrics.BATCHES.labels(work.name, "split").inc()
             log.warning("batch.poisoned", work=work.name, error=describe(error.__cause__ or error))
         except Exception as error:
             # Whatever failed here failed outside the handling of an item, or is no item's fault.
             fault = Fault.CONFLICT if classify(error) is Fault.CONFLICT else Fault.INFRASTRUCTURE
             trouble.note(error, fault)
+            metrics.BATCHES.labels(work.name, fault.value).inc()
             conflicts += fault is Fault.CONFLICT
             if conflicts >= _CONFLICTS_BEFORE_FEWER_ITEMS or isinstance(error, TimeoutError):
                 max_items = max(1, max_items // 2)
@@ -168,6 +173,10 @@ async def run_batch(
             await _pause(limits.backoff.seconds(trouble.attempts), abandon)
         else:
             trouble.clear()
+            if claimed:
+                metrics.BATCHES.labels(work.name, "committed").inc()
+                metrics.BATCH_ITEMS.labels(work.name).observe(claimed)
+                metrics.BATCH_SECONDS.labels(work.name).observe(time.monotonic() - started)
             return Done(claimed, set_aside, emitted, attempts)
         if abandon.is_set():
             raise AbandonedError(work.name)

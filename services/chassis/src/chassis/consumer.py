@@ -29,11 +29,11 @@ from contracts.registry import (
     typed,
 )
 from contracts.topics import Topic
-from prometheus_client import Counter
 
 from chassis import dead_letters, inbox, positions
 from chassis.batch import Claimed, Refused
 from chassis.positions import Advance, Position, TopicPart
+from chassis.telemetry import metrics
 from chassis.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound=Payload)
 UNREADABLE: Final = "unreadable:"
-_records = Counter("backbone_consumer_records", "Records by what became of them", ["consumer", "outcome"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +187,10 @@ class Consumer:
             record.unreadable = str(error)
         except UnknownTypeError:
             record._skipped = True
-            self.count("unknown_type", 1)
+            metrics.CONSUMER_SKIPPED.labels(self.name, "unknown_type").inc()
         except UnknownVersionError:
             record._skipped = True
-            self.count("unknown_version", 1)
+            metrics.CONSUMER_SKIPPED.labels(self.name, "unknown_version").inc()
 
     async def handle(self, tx: Transaction, records: Sequence[Record]) -> None:
         """Run the handlers for records that have been read."""
@@ -251,11 +250,6 @@ class Consumer:
 
         return handle_again
 
-    def count(self, outcome: str, records: int) -> None:
-        """Count what became of records."""
-        if records:
-            _records.labels(self.name, outcome).inc(records)
-
 
 class Delivery:
     """One batch of records on its way through the batch runner."""
@@ -269,7 +263,7 @@ class Delivery:
         self._known = known
         self.taken = 0
         self.moved: dict[TopicPart, Position] = {}
-        self._duplicates = 0
+        self.duplicates = 0
 
     @property
     def name(self) -> str:
@@ -300,7 +294,7 @@ class Delivery:
                 refused.append(Refused(record, UnreadableEventError(record.unreadable)))
             else:
                 items.append(record)
-        self._duplicates = len(records) - len(items) - len(refused)
+        self.duplicates = len(records) - len(items) - len(refused)
         return Claimed(items, refused)
 
     async def handle(self, tx: Transaction, items: Sequence[Record]) -> None:
@@ -308,11 +302,3 @@ class Delivery:
 
     async def set_aside(self, tx: Transaction, item: Record, error: Exception) -> None:
         await self._consumer.set_aside(tx, self._schema, item, error)
-
-    def committed(self, set_aside: int) -> None:
-        """Count what became of the records, once they are committed."""
-        skipped = sum(record._skipped for record in self._records[: self.taken])
-        self._consumer.count("skipped", skipped)
-        self._consumer.count("duplicate", self._duplicates)
-        self._consumer.count("dead_lettered", set_aside)
-        self._consumer.count("handled", self.taken - skipped - self._duplicates - set_aside)

@@ -18,7 +18,6 @@ import orjson
 from contracts.envelope import Actor, Entity, RawEvent, Workflow
 from contracts.events import MessageDeadLettered
 from contracts.topics import own_topic
-from prometheus_client import Counter
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -39,12 +38,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.batch import check_deferred, describe, sandboxed
 from chassis.ids import new_id
+from chassis.telemetry import metrics
 from chassis.transaction import Cause, Draft, Transaction
 
 REASON_MAX_CHARACTERS: Final = 2_000
 Headers = Sequence[tuple[str, bytes | None]]
 State = Literal["open", "retried"]
-_count = Counter("backbone_dead_letters", "Messages set aside as dead letters", ["consumer", "reason_class"])
 _COLUMNS: Final = (
     "id, owner, consumer, pointer, reason_class, reason, message, key, headers, topic, partition, record_offset, "
     "event_id, message_type, created_at, state, attempts, retried_at"
@@ -195,7 +194,7 @@ async def add(tx: Transaction, schema: str, letter: Letter) -> str:
             topic=own_topic(tx.service),
         )
     )
-    _count.labels(letter.consumer, reason_class).inc()
+    metrics.DEAD_LETTERS.labels(letter.consumer, reason_class).inc()
     return dead_letter_id
 
 

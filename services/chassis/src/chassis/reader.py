@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from contracts.topics import Topic
-from prometheus_client import Counter, Histogram
 
 from chassis import positions
 from chassis.batch import AbandonedError, Backoff, BatchLostError, Limits, Trouble, describe, run_batch
@@ -28,16 +27,12 @@ from chassis.database import Database
 from chassis.faststream_adapter import REBALANCE_TIMEOUT_MS
 from chassis.placement import Place, Verdict, Watermarks, place, start_again
 from chassis.positions import Position, TopicPart
+from chassis.telemetry import metrics, traces
 
 if TYPE_CHECKING:
     from chassis.faststream_adapter import KafkaFeed
 
 log = structlog.get_logger()
-_alarms = Counter("backbone_consumer_alarms", "Positions that could not be trusted", ["consumer", "alarm"])
-_batch_records = Histogram(
-    "backbone_consumer_batch_records", "Records in a committed batch", ["consumer"], buckets=(1, 5, 20, 100, 500, 2_000)
-)
-_batch_seconds = Histogram("backbone_consumer_batch_seconds", "Time from delivery to commit of a batch", ["consumer"])
 RELEASE_MAX_SECONDS: Final = REBALANCE_TIMEOUT_MS / 1_000 * 0.75
 
 
@@ -182,7 +177,7 @@ class Reader:
     def _tell_alarm(self, part: TopicPart, at: Place) -> None:
         if at.alarm is None:
             return
-        _alarms.labels(self._consumer.name, at.alarm.name.lower()).inc()
+        metrics.CONSUMER_ALARMS.labels(self._consumer.name, at.alarm.name.lower()).inc()
         self.state.alarms[part] = at.alarm.value
         log.error(
             "consumer.position_not_trusted",
@@ -223,10 +218,8 @@ class Reader:
                 self._consumer, self._database.schema, records, {part: at.known for part, at in places.items()}
             )
             try:
-                with _batch_seconds.labels(self._consumer.name).time():
-                    done = await run_batch(
-                        self._database, delivery, self._limits, trouble=self.trouble, abandon=self._abandon
-                    )
+                with traces.span(f"{self._consumer.name} batch", kind="consumer", links=_traces(records)):
+                    await run_batch(self._database, delivery, self._limits, trouble=self.trouble, abandon=self._abandon)
             except AbandonedError:
                 self.trouble.clear()
                 return
@@ -235,8 +228,8 @@ class Reader:
                 self.trouble.clear()
                 self._place_again(list(places), doubts=0)
                 return
-            delivery.committed(done.set_aside)
-            _batch_records.labels(self._consumer.name).observe(delivery.taken)
+            if delivery.duplicates:
+                metrics.CONSUMER_SKIPPED.labels(self._consumer.name, "duplicate").inc(delivery.duplicates)
             await self._move(places, delivery.moved)
             records = records[delivery.taken :]
 
@@ -245,6 +238,12 @@ class Reader:
             places[part].move(to)
         async with self._moved:
             self._moved.notify_all()
+
+
+def _traces(records: Sequence[Record]) -> list[str | None]:
+    if not traces.tracing():
+        return []
+    return [record.event.traceparent for record in records if record.unreadable is None]
 
 
 def _record(topic: str, raw: ConsumerRecord) -> Record:

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import structlog
 from aiokafka.errors import KafkaError
-from prometheus_client import Counter, Gauge
 
 from chassis import inbox
 from chassis.batch import Backoff, describe
@@ -29,11 +28,10 @@ from chassis.faults import Fault, classify
 from chassis.positions import TopicPart
 from chassis.reader import Reader
 from chassis.settings import Settings
+from chassis.telemetry import metrics
 from chassis.web import Check
 
 log = structlog.get_logger()
-_lag = Gauge("backbone_consumer_lag_records", "Records behind a partition's end", ["consumer", "topic", "partition"])
-_pruned = Counter("backbone_inbox_pruned", "Events forgotten by the inbox because no topic holds them", ["consumer"])
 
 START_MAX_SECONDS: Final = 60.0
 STALL_MAX_SECONDS: Final = 60.0
@@ -211,7 +209,7 @@ class Runner:
         for partition, end in ends.items():
             behind = max(0, end - placed.get(partition, end))
             self.state.lag_records += behind
-            _lag.labels(self.name, partition.topic, partition.partition).set(behind)
+            metrics.CONSUMER_LAG_RECORDS.labels(self.name, partition.topic, partition.partition).set(behind)
         await self._commit(placed)
 
     async def _commit(self, placed: Mapping[Any, int]) -> None:
@@ -229,6 +227,5 @@ class Runner:
             while rows >= inbox.PRUNE_MAX_ROWS:
                 async with self._database.transaction() as tx:
                     rows = await inbox.prune(tx.connection, self._database.schema, self.name, older_than=age)
-                _pruned.labels(self.name).inc(rows)
         except Exception as error:
             log.warning("inbox.not_pruned", consumer=self.name, error=describe(error))

@@ -11,7 +11,6 @@ import asyncio
 from typing import Final, Generic, TypeVar
 
 import structlog
-from prometheus_client import Counter, Histogram
 
 from chassis.batch import AbandonedError, Done, Limits, Trouble, Work, run_batch
 from chassis.database import Database, Wake
@@ -19,8 +18,6 @@ from chassis.web import Check
 
 Item = TypeVar("Item")
 log = structlog.get_logger()
-_items = Counter("backbone_worker_items", "Items that workers have claimed and committed", ["worker"])
-_seconds = Histogram("backbone_worker_batch_seconds", "Time from the claim to the commit of a batch", ["worker"])
 _NOT_READY_AFTER_ATTEMPTS: Final = 3
 
 
@@ -80,9 +77,4 @@ class Worker(Generic[Item]):
         return Check(self.name, ok=ok, detail=None if ok else self.trouble.error)
 
     async def _batch(self) -> Done:
-        with _seconds.labels(self.name).time():
-            done = await run_batch(
-                self._database, self._work, self._limits, trouble=self.trouble, abandon=self._stopping
-            )
-        _items.labels(self.name).inc(done.claimed)
-        return done
+        return await run_batch(self._database, self._work, self._limits, trouble=self.trouble, abandon=self._stopping)

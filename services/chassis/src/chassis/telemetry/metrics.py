@@ -42,6 +42,9 @@ CONSUMER_LAG_RECORDS: Final = _gauge(
 CONSUMER_SKIPPED: Final = _counter(
     "consumer_skipped_total", "Records passed over: duplicate, unknown_type or unknown_version", "consumer", "reason"
 )
+CONSUMER_ALARMS: Final = _counter(
+    "consumer_alarms_total", "Stored positions that could not be trusted, by why", "consumer", "reason"
+)
 BATCH_ITEMS: Final = _histogram("batch_items", "Items in one batch", _ITEMS, "runner")
 BATCH_SECONDS: Final = _histogram("batch_seconds", "Time from claim to commit of one batch", _SECONDS, "runner")
 BATCHES: Final = _counter("batches_total", "Batches: committed, conflict, infrastructure or split", "runner", "outcome")
