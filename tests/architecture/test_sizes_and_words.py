@@ -99,15 +99,14 @@ def test_event_types_are_spelt_in_contracts_only() -> None:
 
 
 def test_tests_do_not_sleep_skip_or_rerun() -> None:
+    """Programs beside the tests (load generators, baselines) may pace themselves; a test waits on state."""
     tests = [path for path in TESTS if not path.is_relative_to(THIS_FOLDER)]
-    waiting = [path for path in tests if not relative(path).startswith("tests/support/")]
-    found = [*lines_with(waiting, r"\bsleep\((?!0\))")]
-    found += lines_with(
-        tests, r"pytest\.mark\.(skip|xfail|flaky)|pytest\.(skip|xfail)\(|unittest\.mock|monkeypatch\.setattr"
-    )
-    assert not found, "wait on state with one bounded helper, run every test, patch nothing of ours:\n" + "\n".join(
-        found
-    )
+    cases = [path for path in tests if path.name.startswith(("test_", "conftest"))]
+    found = [*lines_with(cases, r"\bsleep\((?!0\))")]
+    found += lines_with(tests, r"pytest\.mark\.(skip|xfail|flaky)|pytest\.(skip|xfail)\(")
+    found += lines_with(tests, r"unittest\.mock|monkeypatch\.setattr")
+    advice = "wait on state with one bounded helper, run every test, patch nothing of ours"
+    assert not found, f"{advice}:\n" + "\n".join(found)
 
 
 def test_drawers_have_names_that_say_what_is_in_them() -> None:
