@@ -17,7 +17,6 @@ from payments.collection.facts import (
     IntentTold,
     InvoicePaymentTold,
     InvoiceTold,
-    MandateDescribed,
 )
 from payments.collection.objects import Key
 
@@ -28,7 +27,6 @@ KINDS: Final[Mapping[str, type[Fact]]] = {
     "invoice_payment_told": InvoicePaymentTold,
     "debit_told": DebitTold,
     "debit_described": DebitDescribed,
-    "mandate_described": MandateDescribed,
 }
 _KIND_OF: Final = {fact: kind for kind, fact in KINDS.items()}
 assert set(_KIND_OF) == set(get_args(Fact)), "every fact needs a kind"  # noqa: S101 - a registry asserts itself
@@ -123,7 +121,7 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
 
 
 @cache
-def _key_fields(cls: type[Fact]) -> tuple[str, ...]:
+def _key_fields(cls: Any) -> tuple[str, ...]:
     hints = get_type_hints(cls)
     return tuple(each.name for each in fields(cls) if Key in (hints[each.name], *get_args(hints[each.name])))
 

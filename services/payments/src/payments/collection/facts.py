@@ -131,7 +131,7 @@ class DebitTold:
 
 @dataclass(frozen=True, slots=True)
 class DebitDescribed:
-    """A GoCardless payment as fetched: its amount, its mandate, and its status when it was read."""
+    """A GoCardless payment as fetched: its amount, its mandate's customer, and its status when it was read."""
 
     told: Told
     debit: Key
@@ -139,20 +139,9 @@ class DebitDescribed:
     currency: str
     status: str
     created_at: datetime
-    mandate: Key | None = None
+    customer: Key | None = None
     charge_date: date | None = None
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MandateDescribed:
-    """A GoCardless mandate as fetched: whose it is."""
-
-    told: Told
-    mandate: Key
-    customer: Key | None
-    scheme: str | None = None
-    status: str | None = None
-
-
-Fact = ChargeTold | IntentTold | InvoiceTold | InvoicePaymentTold | DebitTold | DebitDescribed | MandateDescribed
+Fact = ChargeTold | IntentTold | InvoiceTold | InvoicePaymentTold | DebitTold | DebitDescribed

@@ -1,8 +1,8 @@
 """The objects that facts name, and which of them must be folded together.
 
 Money objects and what pays what (charge, PaymentIntent, invoice, invoice payment, GoCardless payment) are *grouped*:
-whatever one fact names belongs together, and a group is locked and folded as a whole. A customer or a mandate is
-*referenced*: a payment reads who the customer is, but two payments of one customer are two groups.
+whatever one fact names belongs together, and a group is locked and folded as a whole. A customer is
+*referenced*: a payment reads who it is, but two payments of one customer are two groups.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ INVOICE: Final = "invoice"
 INVOICE_PAYMENT: Final = "invoice_payment"
 DEBIT: Final = "payment"
 CUSTOMER: Final = "customer"
-MANDATE: Final = "mandate"
 
 GROUPED: Final = frozenset({CHARGE, INTENT, INVOICE, INVOICE_PAYMENT, DEBIT})
-REFERENCED: Final = frozenset({CUSTOMER, MANDATE})
+REFERENCED: Final = frozenset({CUSTOMER})
 
 
 class BadKeyError(ValueError):

@@ -1,0 +1,299 @@
+"""How facts and views are loaded and saved: a few statements for a whole batch.
+
+`lock_group` is the only place that takes locks on objects, always all of them in one pass in the order of their keys:
+no two workers can wait for each other, and nobody can add a fact about a key that somebody else is folding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from chassis.ids import new_id
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payments.collection import codec
+from payments.collection.domain import InvoiceView, PaymentView
+from payments.collection.facts import Fact
+from payments.collection.objects import GROUPED, MANDATE, Key
+
+_ROUNDS_MAX: Final = 5
+
+
+class GroupStillGrowsError(Exception):
+    """The group that facts tie together grew faster than it could be locked; trying again is safe.
+
+    `sqlstate` says so to whoever runs the batch: a serialisation failure, a conflict and no fault of the events.
+    """
+
+    sqlstate = "40001"
+
+
+_STUBS = text(
+    """
+    INSERT INTO payments.provider_objects (key)
+    SELECT key FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key COLLATE "C"
+    ON CONFLICT (key) DO NOTHING
+    """
+)
+_LOCK = text('SELECT key FROM payments.provider_objects WHERE key = ANY(:keys) ORDER BY key COLLATE "C" FOR UPDATE')
+_FACTS = text(
+    """
+    SELECT f.id, f.body FROM payments.provider_facts AS f
+    WHERE f.id IN (SELECT fact_id FROM payments.fact_names WHERE key = ANY(:keys))
+    ORDER BY f.id
+    """
+)
+_ADD_FACTS = text(
+    """
+    INSERT INTO payments.provider_facts (hash, input_id, body)
+    SELECT * FROM unnest(CAST(:hashes AS bytea[]), CAST(:inputs AS uuid[]), CAST(CAST(:bodies AS text[]) AS jsonb[]))
+    ON CONFLICT (hash) DO NOTHING
+    RETURNING id, hash
+    """
+)
+_ADD_NAMES = text(
+    """
+    INSERT INTO payments.fact_names (key, fact_id)
+    SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:facts AS bigint[]))
+    """
+)
+_IDS_OF: Final = {
+    "payments": text("SELECT key, id FROM payments.payments WHERE key = ANY(:keys)"),
+    "invoices": text("SELECT key, id FROM payments.invoices WHERE key = ANY(:keys)"),
+}
+_SUPERSEDE = text("UPDATE payments.payments SET superseded = true, version = version + 1 WHERE key = ANY(:keys)")
+_SAVE_PAYMENT = text(
+    """
+    INSERT INTO payments.payments AS held
+        (id, key, provider, account, reference, state, amount_minor, currency, customer, member_id, invoice_id,
+         created_at, awaiting, snapshot, superseded, version)
+    VALUES (:id, :key, :provider, :account, :reference, :state, :amount_minor, :currency, :customer, :member_id,
+            :invoice_id, :created_at, :awaiting, CAST(:snapshot AS jsonb), false, 1)
+    ON CONFLICT (key) DO UPDATE SET
+        state = excluded.state, amount_minor = excluded.amount_minor, currency = excluded.currency,
+        customer = excluded.customer, member_id = excluded.member_id, invoice_id = excluded.invoice_id,
+        created_at = excluded.created_at, awaiting = excluded.awaiting, snapshot = excluded.snapshot,
+        superseded = false, version = held.version + 1
+    """
+)
+_SAVE_REFERENCE = text(
+    """
+    INSERT INTO payments.payment_references (reference, payment_id)
+    SELECT * FROM unnest(CAST(:references AS text[]), CAST(:payments AS uuid[])) ORDER BY 1, 2
+    ON CONFLICT DO NOTHING
+    """
+)
+_SAVE_ATTEMPT = text(
+    """
+    INSERT INTO payments.payment_attempts
+        (payment_id, attempt, state, at, failure_code, decline_code, failure_message)
+    VALUES (:payment_id, :attempt, :state, :at, :failure_code, :decline_code, :failure_message)
+    ON CONFLICT (payment_id, attempt) DO UPDATE SET
+        state = excluded.state, at = excluded.at, failure_code = excluded.failure_code,
+        decline_code = excluded.decline_code, failure_message = excluded.failure_message
+    """
+)
+_SAVE_INVOICE = text(
+    """
+    INSERT INTO payments.invoices AS held
+        (id, key, reference, state, implied, total_minor, gst_minor, gst_rule, currency, issued_at, paid_at, due_on,
+         customer, member_id, version)
+    VALUES (:id, :key, :reference, :state, :implied, :total_minor, :gst_minor, :gst_rule, :currency, :issued_at,
+            :paid_at, :due_on, :customer, :member_id, 1)
+    ON CONFLICT (key) DO UPDATE SET
+        reference = excluded.reference, state = excluded.state, implied = excluded.implied,
+        total_minor = excluded.total_minor, gst_minor = excluded.gst_minor, gst_rule = excluded.gst_rule,
+        currency = excluded.currency, issued_at = excluded.issued_at, paid_at = excluded.paid_at,
+        due_on = excluded.due_on, customer = excluded.customer, member_id = excluded.member_id,
+        version = held.version + 1
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedGroup:
+    """Every fact that the wanted objects are tied to by others, with all of their objects locked."""
+
+    keys: frozenset[Key]
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewFact:
+    """A fact with the input (provider event or fetched object) that told it."""
+
+    input_id: str
+    fact: Fact
+
+
+async def lock_group(connection: AsyncConnection, wanted: Collection[Key]) -> LockedGroup:
+    """Lock the wanted objects and all that facts tie to them. Raises GroupStillGrowsError.
+
+    Where facts name more than is locked, everything is let go and locked again in one pass: adding a lock out of
+    order is what makes deadlocks.
+    """
+    keys = frozenset(wanted)
+    for _ in range(_ROUNDS_MAX):
+        savepoint = await connection.begin_nested()
+        texts = sorted(key.text for key in keys)
+        await connection.execute(_STUBS, {"keys": texts})
+        await connection.execute(_LOCK, {"keys": texts})
+        facts = await _closure(connection, keys)
+        grown = keys.union(*(codec.names(fact) for fact in facts))
+        if grown == keys:
+            await savepoint.commit()
+            return LockedGroup(keys, facts)
+        await savepoint.rollback()
+        keys = grown
+    raise GroupStillGrowsError(f"{len(keys)} objects after {_ROUNDS_MAX} rounds")
+
+
+async def _closure(connection: AsyncConnection, keys: frozenset[Key]) -> tuple[Fact, ...]:
+    """All facts that name a key of the group, or a key that such a fact names in turn."""
+    found: dict[int, Fact] = {}
+    asked: set[Key] = set()
+    open_keys = {key for key in keys if _ties(key)}
+    while open_keys:
+        asked |= open_keys
+        rows = await connection.execute(_FACTS, {"keys": sorted(key.text for key in open_keys)})
+        fresh = {row.id: codec.from_json(row.body) for row in rows if row.id not in found}
+        for number, fact in fresh.items():
+            if any(key in asked for key in codec.names(fact) if key.kind in GROUPED) or codec.describes_mandate(fact):
+                found[number] = fact
+        open_keys = {key for fact in fresh.values() for key in codec.names(fact) if _ties(key)} - asked
+    return tuple(found[number] for number in sorted(found))
+
+
+def _ties(key: Key) -> bool:
+    """Whether facts about this object belong to the group: customers have none, mandates tell whose they are."""
+    return key.kind in GROUPED or key.kind == MANDATE
+
+
+async def add_facts(connection: AsyncConnection, facts: Sequence[NewFact]) -> None:
+    """Keep facts; one that is known already (another rendering of the same event told it) is kept once."""
+    if not facts:
+        return
+    bodies = [orjson.dumps(codec.to_json(new.fact), option=orjson.OPT_SORT_KEYS) for new in facts]
+    hashes = [hashlib.sha256(body).digest() for body in bodies]
+    rows = await connection.execute(
+        _ADD_FACTS,
+        {"hashes": hashes, "inputs": [new.input_id for new in facts], "bodies": [body.decode() for body in bodies]},
+    )
+    by_hash = dict(zip(hashes, (new.fact for new in facts), strict=True))
+    named = [(key.text, row.id) for row in rows for key in codec.names(by_hash[bytes(row.hash)])]
+    names = {"keys": [key for key, _ in named], "facts": [fact_id for _, fact_id in named]}
+    await connection.execute(_ADD_NAMES, names)
+
+
+class Ids:
+    """Our ids of payments and invoices by key: those that are stored, and new ones for those that will be."""
+
+    def __init__(self, stored: Mapping[str, Mapping[str, str]]) -> None:
+        self._payments = dict(stored["payments"])
+        self._invoices = dict(stored["invoices"])
+
+    def payment(self, key: Key) -> str:
+        return self._payments.setdefault(key.text, new_id())
+
+    def invoice(self, key: Key) -> str:
+        return self._invoices.setdefault(key.text, new_id())
+
+
+async def load_ids(connection: AsyncConnection, keys: Iterable[Key]) -> Ids:
+    """The ids of what is stored under these keys; the keys are locked, so nobody else can add to them."""
+    texts = {"keys": [key.text for key in keys]}
+    return Ids(
+        {
+            table: {row.key: str(row.id) for row in await connection.execute(statement, texts)}
+            for table, statement in _IDS_OF.items()
+        }
+    )
+
+
+async def save_payments(
+    connection: AsyncConnection, views: Sequence[tuple[PaymentView, Mapping[str, Any]]], ids: Ids
+) -> None:
+    """Write payments with their snapshots, references and attempts."""
+    if not views:
+        return
+    ordered = sorted(views, key=lambda pair: pair[0].key)
+    await connection.execute(_SAVE_PAYMENT, [_payment_row(view, snapshot, ids) for view, snapshot in ordered])
+    references = sorted({(key.id, ids.payment(view.key)) for view, _ in ordered for key in (view.key, *view.objects)})
+    await connection.execute(
+        _SAVE_REFERENCE,
+        {"references": [reference for reference, _ in references], "payments": [number for _, number in references]},
+    )
+    attempts = [row for view, _ in ordered for row in _attempt_rows(view, ids)]
+    if attempts:
+        await connection.execute(_SAVE_ATTEMPT, attempts)
+
+
+async def supersede_payments(connection: AsyncConnection, keys: Collection[Key]) -> None:
+    """Mark payments that turned out to be part of another one."""
+    if keys:
+        await connection.execute(_SUPERSEDE, {"keys": sorted(key.text for key in keys)})
+
+
+async def save_invoices(connection: AsyncConnection, views: Sequence[InvoiceView], ids: Ids) -> None:
+    """Write invoices, implied ones too."""
+    if views:
+        ordered = sorted(views, key=lambda view: view.key)
+        await connection.execute(_SAVE_INVOICE, [_invoice_row(view, ids) for view in ordered])
+
+
+def _payment_row(view: PaymentView, snapshot: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
+    return {
+        "id": ids.payment(view.key),
+        "key": view.key.text,
+        "provider": view.key.provider,
+        "account": view.key.account,
+        "reference": view.key.id,
+        "state": view.state,
+        "amount_minor": view.amount_minor,
+        "currency": view.currency,
+        "customer": view.customer and view.customer.id,
+        "member_id": view.member and view.member.id,
+        "invoice_id": view.invoice and ids.invoice(view.invoice),
+        "created_at": view.created_at,
+        "awaiting": list(view.awaiting),
+        "snapshot": orjson.dumps(snapshot).decode(),
+    }
+
+
+def _attempt_rows(view: PaymentView, ids: Ids) -> list[dict[str, Any]]:
+    return [
+        {
+            "payment_id": ids.payment(view.key),
+            "attempt": attempt.id,
+            "state": attempt.state,
+            "at": attempt.at,
+            "failure_code": attempt.failure and attempt.failure.code,
+            "decline_code": attempt.failure and attempt.failure.decline_code,
+            "failure_message": attempt.failure and attempt.failure.message,
+        }
+        for attempt in view.attempts
+    ]
+
+
+def _invoice_row(view: InvoiceView, ids: Ids) -> dict[str, Any]:
+    return {
+        "id": ids.invoice(view.key),
+        "key": view.key.text,
+        "reference": view.reference,
+        "state": view.state,
+        "implied": view.implied,
+        "total_minor": view.total_minor,
+        "gst_minor": view.gst_minor,
+        "gst_rule": view.gst_rule,
+        "currency": view.currency,
+        "issued_at": view.issued_at,
+        "paid_at": view.paid_at,
+        "due_on": view.due_on,
+        "customer": view.customer and view.customer.id,
+        "member_id": view.member and view.member.id,
+    }
