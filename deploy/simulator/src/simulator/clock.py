@@ -7,6 +7,8 @@ the providers with it. Signatures, time-outs and delivery retries follow real ti
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import Final
 Now = Callable[[], datetime]
 
 _SATURDAY: Final = 5
+_REREAD_SECONDS: Final = 0.1
+_log = logging.getLogger(__name__)
 
 
 def real_now() -> datetime:
@@ -23,16 +27,25 @@ def real_now() -> datetime:
 
 
 class BusinessClock:
-    """Real time plus the offset that `file` holds: `{"offset_seconds": 259200}` or the bare number of seconds."""
+    """Real time plus the offset that `file` holds: `{"offset_seconds": 259200}` or the bare number of seconds.
+
+    The file is looked at ten times a second at most; one that became unreadable leaves the last good offset in force.
+    """
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
+        self._offset = timedelta(seconds=read_offset_seconds(file)) if file else timedelta()
+        self._read_at = time.monotonic()
 
     def now(self) -> datetime:
         """Return the business instant, aware, in UTC."""
-        if self._file is None:
-            return real_now()
-        return real_now() + timedelta(seconds=read_offset_seconds(self._file))
+        if self._file is not None and time.monotonic() - self._read_at > _REREAD_SECONDS:
+            self._read_at = time.monotonic()
+            try:
+                self._offset = timedelta(seconds=read_offset_seconds(self._file))
+            except ValueError as error:
+                _log.warning("%s", error)
+        return real_now() + self._offset
 
 
 def read_offset_seconds(file: Path) -> float:
