@@ -21,9 +21,11 @@ broker = KafkaBroker(os.environ["KAFKA_BOOTSTRAP_SERVERS"], logger=None)
 @broker.subscriber(
     os.environ["TOPIC"], group_id=os.environ["GROUP"], auto_offset_reset="earliest", ack_policy=AckPolicy.MANUAL
 )
-async def record(event: RawEvent, message: KafkaMessage) -> None:
+async def record(message: KafkaMessage) -> None:
     raw = message.raw_message
     assert not isinstance(raw, tuple)
+    # FastStream leaves a body of this content type as bytes.
+    event = RawEvent.model_validate_json(raw.value)
     async with sessions() as db:
         db.add(InboxMessage(consumer="records", event_id=event.id))
         db.add(
