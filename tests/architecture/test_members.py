@@ -62,23 +62,55 @@ def test_a_service_installs_and_starts_from_its_own_member(service: str, tmp_pat
         assert run(python, "-c", f"import {other}", cwd=environment).returncode == 1, f"{other} came along"
 
 
-def test_the_lock_is_what_the_members_ask_for(tmp_path: Path) -> None:
-    """Resolved under the lock's own versions: a release made elsewhere today is no drift."""
-    for folder in (".", *MEMBERS):
-        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / folder / "pyproject.toml", tmp_path / folder)
+def drift(directory: Path) -> str:
+    """How the lock differs from what the members in a directory ask for; empty when it does not.
+
+    Resolved under the lock's own versions: a release that somebody made today is no drift.
+    """
     pins = sorted(f'"{line}"' for line in locked(LOCK.read_text()) if not line.startswith("--hash"))
-    root = tmp_path / "pyproject.toml"
+    root = directory / "pyproject.toml"
     constrained = f"[tool.uv]\nconstraint-dependencies = [{', '.join(pins)}]\n"
     root.write_text(root.read_text().replace("[tool.uv]\n", constrained))
 
-    resolved = run(*uv(), "lock", "--quiet", cwd=tmp_path)
-    assert resolved.returncode == 0, f"requirements.lock no longer fits the members: run `make lock`\n{resolved.stderr}"
-    exported = locked(succeeds(*uv(), *EXPORT, cwd=tmp_path))
+    resolved = run(*uv(), "lock", "--quiet", cwd=directory)
+    if resolved.returncode:
+        return f"requirements.lock no longer fits the members, run `make lock`: {resolved.stderr}"
+    wanted, committed = locked(succeeds(*uv(), *EXPORT, cwd=directory)), locked(LOCK.read_text())
+    if wanted == committed:
+        return ""
+    lacking, needless = sorted(wanted - committed), sorted(committed - wanted)
+    return f"requirements.lock has drifted, run `make lock`: it lacks {lacking}, nobody asks for {needless}"
 
-    committed = locked(LOCK.read_text())
-    drift = f"it lacks {sorted(exported - committed)}, and nobody asks for {sorted(committed - exported)}"
-    assert exported == committed, f"requirements.lock has drifted from the members, run `make lock`: {drift}"
+
+@pytest.fixture
+def members(tmp_path: Path) -> Path:
+    """What the members ask for, in a place where a lock may be written."""
+    for folder in (".", *MEMBERS):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / folder / "pyproject.toml", tmp_path / folder)
+    return tmp_path
+
+
+def test_the_lock_is_what_the_members_ask_for(members: Path) -> None:
+    assert drift(members) == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "instead", "said"),
+    [
+        ('"stripe==16.1.0",', "", "nobody asks for"),
+        ('"stripe==16.1.0",', '"stripe==16.0.0",', "no longer fits the members"),
+    ],
+)
+def test_drift_of_the_lock_is_seen(members: Path, asked: str, instead: str, said: str) -> None:
+    root = members / "pyproject.toml"
+    assert asked in root.read_text()
+    root.write_text(root.read_text().replace(asked, instead))
+
+    found = drift(members)
+
+    assert said in found
+    assert "run `make lock`" in found
 
 
 def locked(text: str) -> set[str]:

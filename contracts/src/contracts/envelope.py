@@ -49,7 +49,7 @@ def _exact(value: Any) -> None:
     """Refuse floats, and integers that not every JSON reader keeps exactly, anywhere in a plain object or list."""
     for each in value.values() if value.__class__ is dict else value:
         kind = each.__class__
-        if kind is str or kind is bool or each is None:
+        if kind is str or each is None or kind is bool:
             continue
         if kind is dict or kind is list:
             _exact(each)
@@ -139,9 +139,12 @@ class Data(Wire, Generic[P]):
 
     @model_validator(mode="after")
     def _is_exact(self) -> Self:
-        for plain in (self.before, self.after, self.body):
-            if plain.__class__ is dict:
-                _exact(plain)
+        if self.before is not None:
+            _exact(self.before)
+        if self.after is not None:
+            _exact(self.after)
+        if self.body.__class__ is dict:
+            _exact(self.body)
         return self
 
 

@@ -61,8 +61,10 @@ class IncompleteRegistryError(TypeError):
     """The registry contradicts itself; each sentence of the message names one fault."""
 
 
+_set: Final = object.__setattr__
 _types: dict[tuple[str, int], EventType] = {}
 _by_payload: dict[type[Payload], EventType] = {}
+_by_dataschema: dict[str, EventType] = {}
 
 
 def declare(
@@ -123,6 +125,7 @@ def event_type(
         )
         _types[name, version] = declared
         _by_payload[payload] = declared
+        _by_dataschema[declared.dataschema] = declared
         return payload
 
     return register
@@ -184,22 +187,26 @@ def decode(value: bytes) -> RawEvent:
     Raises UnreadableEventError when the bytes are not an event of ours, whatever they are.
     """
     try:
-        return RawEvent.model_validate_json(value, extra="ignore")
+        event: RawEvent = RawEvent.__pydantic_validator__.validate_json(value, extra="ignore")
     except ValidationError as error:
         raise _unreadable(error) from None
+    return event
 
 
 def read_body(declared: EventType, body: dict[str, Any]) -> Payload:
     """Read a body by its declared schema, ignoring fields it does not know. Raises UnreadableEventError."""
     try:
-        return declared.payload.model_validate(body, extra="ignore")
+        read: Payload = declared.payload.__pydantic_validator__.validate_python(body, extra="ignore")
     except ValidationError as error:
         raise _unreadable(error) from None
+    return read
 
 
 def typed(raw: RawEvent) -> Event[Payload]:
     """Read the body too. Raises UnknownTypeError, UnknownVersionError or UnreadableEventError."""
-    declared = lookup(raw.type, raw.version)
+    declared = _by_dataschema.get(raw.dataschema)
+    if declared is None or declared.name != raw.type:
+        declared = lookup(raw.type, raw.version)
     body = read_body(declared, raw.data.body)
     return _copied(declared.event, raw, data=_copied(declared.data, raw.data, body=body))
 
@@ -207,8 +214,8 @@ def typed(raw: RawEvent) -> Event[Payload]:
 def _copied(kind: type[ModelT], model: BaseModel, **changes: object) -> ModelT:
     """What model_construct does, in a twentieth of its time: the values were validated when the envelope was read."""
     copy = kind.__new__(kind)
-    object.__setattr__(copy, "__dict__", {**model.__dict__, **changes})
-    object.__setattr__(copy, "__pydantic_fields_set__", model.__pydantic_fields_set__)
-    object.__setattr__(copy, "__pydantic_extra__", None)
-    object.__setattr__(copy, "__pydantic_private__", None)
+    _set(copy, "__dict__", {**model.__dict__, **changes})
+    _set(copy, "__pydantic_fields_set__", model.__pydantic_fields_set__)
+    _set(copy, "__pydantic_extra__", None)
+    _set(copy, "__pydantic_private__", None)
     return copy
