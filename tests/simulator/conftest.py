@@ -83,7 +83,7 @@ def inbox() -> Iterator[Inbox]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
@@ -235,7 +235,7 @@ def simulator_process(variables: dict[str, str]) -> Iterator[Simulator]:
         simulator = Simulator(process, json.loads(line))
         with simulator.control:
             yield simulator
-            simulator.http.close()
+            simulator.http.close()  # type: ignore[no-untyped-call]
     finally:
         process.terminate()
         process.wait(10)

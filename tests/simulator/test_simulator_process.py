@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -90,6 +89,7 @@ def test_a_restarted_simulator_goes_on_and_repeats_no_id(inbox: Inbox, tmp_path:
         after.flush()
         new = {after.member().id, after.debit(after.mandate()).id}
         assert not new & ids
+        after.flush()
         assert all(one["state"] == "delivered" for one in after.deliveries())
     assert "customer.created" in inbox.stripe_types()
     assert (tmp_path / "state.json").stat().st_mode & 0o077 == 0
@@ -111,7 +111,7 @@ class MovedClock:
         before = self.simulator.do("GET", "/health")["business_time"]
         draft = self.file.with_suffix(".new")
         draft.write_text(json.dumps({"offset_seconds": days * DAY_SECONDS}))
-        os.replace(draft, self.file)
+        draft.replace(self.file)
         eventually(lambda: self.simulator.do("GET", "/health")["business_time"][:10] != before[:10], "the clock moved")
         self.simulator.do("POST", "/advance")
         self.simulator.flush()

@@ -71,7 +71,7 @@ class Organisation:
 
     def create_customer(self, *, customer_id: str | None = None, **fields: Any) -> Customer:
         """Add a customer. `fields` are those of Customer."""
-        thing = Customer(id=customer_id or self.new_id("CU"), created_at=self.now(), **fields)
+        thing = Customer(id=customer_id or self.new_id("CU"), created_at=self.instant(), **fields)
         self.book.customers[thing.id] = thing
         return thing
 
@@ -81,7 +81,7 @@ class Organisation:
         """Add a customer's bank account."""
         thing = BankAccount(
             id=self.new_id("BA"),
-            created_at=self.now(),
+            created_at=self.instant(),
             customer=self.customer(customer).id,
             account_holder_name=account_holder_name.upper()[:18],
             account_number_ending=account_number[-3:],
@@ -97,7 +97,7 @@ class Organisation:
         mandate_id = self.new_id("MD")
         thing = Mandate(
             id=mandate_id,
-            created_at=self.now(),
+            created_at=self.instant(),
             customer=bank_account.customer,
             bank_account=bank_account.id,
             reference=reference or f"REF-{mandate_id[2:8]}",
@@ -144,7 +144,7 @@ class Organisation:
         """Ask for a debit. Raises RefusedError on a mandate that is no longer good."""
         if mandate.status not in _COLLECTABLE:
             raise RefusedError("Mandate is failed, cancelled or expired", reason="mandate_is_inactive")
-        now = self.now()
+        now = self.instant()
         thing = Payment(
             id=payment_id or self.new_id("PM"),
             created_at=now,
@@ -220,7 +220,7 @@ class Organisation:
         for payment in payments:
             self._expect(payment, {"confirmed"}, "pay out")
         payout_id = self.new_id("PO")
-        payout = Payout(payout_id, self.now(), "AUD", reference=f"BACKBONE-{payout_id[2:7]}", status="paid")
+        payout = Payout(payout_id, self.instant(), "AUD", reference=f"BACKBONE-{payout_id[2:7]}", status="paid")
         for payment in payments:
             payment.status, payment.payout, payment.next_step_at = "paid_out", payout.id, None
             payout.items += _items(payment, "payment_paid_out", 1)
@@ -262,7 +262,7 @@ class Organisation:
         metadata: Metadata | None = None,
     ) -> Event:
         """Record an event, dated a millisecond after the one before it at the earliest."""
-        created_at = self.now()
+        created_at = self.instant()
         if self.book.last_event_at is not None:
             created_at = max(created_at, self.book.last_event_at + timedelta(milliseconds=1))
         self.book.last_event_at = created_at
@@ -278,6 +278,11 @@ class Organisation:
         self.book.events[event.id] = event
         self.publish(event)
         return event
+
+    def instant(self) -> datetime:
+        """Return business time in whole milliseconds, which is as exact as GoCardless dates things."""
+        now = self.now()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     def customer(self, customer_id: str) -> Customer:
         """Return a customer. Raises NoSuchThingError."""
