@@ -12,7 +12,7 @@ LONGEST: Final = timedelta(days=3_650)
 
 def parse(text: str) -> timedelta:
     """`3d`, `12h`, `1d12h`: a duration above zero. Raises ValueError."""
-    parts = re.findall(r"(\d{1,9})([wdhms])", text)
+    parts = re.findall(r"([0-9]{1,6})([wdhms])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text} is no duration: write 3d, 12h, 90m or 1d12h")
     duration = sum((timedelta(**{UNITS[unit]: int(number)}) for number, unit in parts), timedelta())

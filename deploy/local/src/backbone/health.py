@@ -10,7 +10,7 @@ ASK_TIMEOUT_SECONDS: Final = 3
 
 
 def is_ready(url: str, path: str = "/health/ready") -> bool:
-    """Whether `url` answers its readiness endpoint with 200."""
+    """Whether the origin `url` answers `path` with 200."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ASK_TIMEOUT_SECONDS)
     try:

@@ -24,6 +24,7 @@ from backbone.waiting import Progress
 
 COORDINATES: Final = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
 LIST_NAME: Final = "kafka-jars.json"
+MAVEN_CENTRAL: Final = "https://repo.maven.apache.org/maven2"
 DOWNLOADS_AT_ONCE: Final = 8
 DOWNLOAD_TIMEOUT_SECONDS: Final = 60
 
@@ -62,14 +63,14 @@ def cache_directory(fallback: Path) -> Path:
     raise LocalError(f"neither {cache} nor {fallback} is writable: Apache Kafka's jars have no place")
 
 
-def class_path(cache: Path, progress: Progress) -> str:
+def class_path(cache: Path, progress: Progress, repository: str = MAVEN_CENTRAL) -> str:
     """All jars, fetched where missing and verified, as Java's class path. Raises LocalError."""
     jars = locked()
     with _only_one(cache):
         missing = [jar for jar in jars if not _intact(cache / jar.path, jar)]
         if missing:
-            progress.waiting(f"fetching Apache Kafka: {len(missing)} of {len(jars)} jars from Maven Central")
-            _fetch(missing, cache)
+            progress.waiting(f"fetching Apache Kafka: {len(missing)} of {len(jars)} jars from {repository}")
+            _fetch(missing, cache, repository)
     return os.pathsep.join(str(cache / jar.path) for jar in jars)
 
 
@@ -93,22 +94,24 @@ def _only_one(cache: Path) -> Iterator[None]:
         yield
 
 
-def _fetch(missing: Sequence[Jar], cache: Path) -> None:
+def _fetch(missing: Sequence[Jar], cache: Path, repository: str) -> None:
     for jar in missing:
         # A file with other bytes is what an interrupted download leaves: jgo would take it for the jar.
         (cache / jar.path).unlink(missing_ok=True)
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        for jar, error in zip(missing, pool.map(lambda jar: _fetch_one(jar, cache), missing), strict=True):
+        for jar, error in zip(missing, pool.map(lambda jar: _fetch_one(jar, cache, repository), missing), strict=True):
             if error is not None:
-                raise LocalError(f"cannot fetch {jar.path.name} from Maven Central: {error}")
+                raise LocalError(f"cannot fetch {jar.path.name} from {repository}: {error}")
 
 
-def _fetch_one(jar: Jar, cache: Path) -> str | None:
+def _fetch_one(jar: Jar, cache: Path, repository: str) -> str | None:
     """Fetch one jar; what went wrong, or None. jgo and requests raise what they like."""
     # Imported here: a start with all jars at hand is 0.3 s faster without it.
     from jgo.maven import MavenContext
 
-    context = MavenContext(repo_cache=cache, local_repos=[], timeout=DOWNLOAD_TIMEOUT_SECONDS)
+    context = MavenContext(
+        repo_cache=cache, local_repos=[], remote_repos={"repository": repository}, timeout=DOWNLOAD_TIMEOUT_SECONDS
+    )
     try:
         path = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
     except Exception as error:

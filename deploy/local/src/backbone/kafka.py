@@ -107,7 +107,7 @@ class Broker:
     def start(self, progress: Progress = SILENT) -> Process:
         """Start, formatting the storage the first time. Raises LocalError with the log that explains it."""
         class_path = jars.class_path(self.jar_cache, progress)
-        self._stop_forgotten()
+        self.clear_the_way()
         self._write_settings()
         if not (self.data / "meta.properties").exists():
             progress.waiting("formatting Apache Kafka's storage")
@@ -156,7 +156,7 @@ class Broker:
     def _process_file(self) -> Path:
         return self.place / "process.json"
 
-    def _stop_forgotten(self) -> None:
+    def clear_the_way(self) -> None:
         """Stop a broker that still runs on these data though nobody remembers: it would hold their lock."""
         with suppress(FileNotFoundError, ValidationError):
             Process.model_validate_json(self._process_file.read_text()).stop(limit_seconds=STOP_LIMIT_SECONDS)

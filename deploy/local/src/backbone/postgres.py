@@ -156,7 +156,7 @@ class Cluster:
             progress.waiting("making the PostgreSQL cluster")
             self._make(binaries)
         self._write_settings()
-        self._clear_the_way(progress)
+        self.clear_the_way(progress)
         self.process = processes.start(
             [binaries.directory / "postgres", "-D", self.data, "-c", f"port={self.port}"],
             log=self.log,
@@ -235,17 +235,17 @@ class Cluster:
             return (self.data / "postmaster.pid").read_text().split("\n")[7].strip() == "ready"
         return False
 
-    def _clear_the_way(self, progress: Progress) -> None:
+    def clear_the_way(self, progress: Progress) -> None:
         """Stop a server that nobody remembers, wait for what a killed one left, and see through a recycled pid."""
         lock = self.data / "postmaster.pid"
         with suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
             first, *others = lock.read_text().splitlines()
             recorded = psutil.Process(int(first))
-            if str(self.data) in recorded.cmdline():
+            if self._serves_these_data(recorded):
                 Process.of(recorded.pid).stop(number=STOP_SIGNAL, limit_seconds=STOP_LIMIT_SECONDS)
-            elif recorded.pid != os.getpid():
-                # PostgreSQL would take the stranger for its predecessor. It knows its own parent as no such thing,
-                # and still checks that the predecessor's shared memory is no longer in use.
+            else:
+                # PostgreSQL would take the stranger, or a zombie, for its predecessor. It knows its own parent as no
+                # such thing, and still checks that the predecessor's shared memory is no longer in use.
                 lock.write_text("\n".join([str(os.getpid()), *others]) + "\n")
         wait_for(
             "the last processes of a killed PostgreSQL to end",
@@ -254,6 +254,12 @@ class Cluster:
             progress=progress,
             log=self.log,
         )
+
+    def _serves_these_data(self, process: psutil.Process) -> bool:
+        try:
+            return str(self.data) in process.cmdline()
+        except psutil.ZombieProcess:
+            return False
 
     def _orphans(self) -> list[psutil.Process]:
         """Server processes that still work on this cluster: each has the data directory as its own."""

@@ -142,6 +142,16 @@ def run(
         raise LocalError(f"{what}: failed with exit code {child.returncode}", log)
 
 
+def marked(variable: str, value: str) -> list[Process]:
+    """The processes of this user whose environment has `variable` at `value`."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(variable) == value:
+                found.append(Process.of(process.pid))
+    return found
+
+
 class AsUser(TypedDict, total=False):
     """The arguments of subprocess that make a child somebody else."""
 

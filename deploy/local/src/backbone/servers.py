@@ -96,13 +96,15 @@ class Servers:
     def _start_postgres(self) -> Server:
         place = postgres_place(self.places, postgres_user())
         in_container, why = self._in_container("postgres", (place / "postgres" / "data").exists())
-        port = self.port("postgres")
         if in_container:
-            name = self._container("postgres")
+            name, port = self._container("postgres"), self.port("postgres")
             url = containers.start_postgres(name, port, self.credentials.postgres_admin, self.progress)
             server = Server(source="container", url=url, container=name)
         else:
-            cluster = Cluster(place, port, self.credentials.postgres_admin, self.places.logs / "postgres.log")
+            cluster = Cluster(place, 0, self.credentials.postgres_admin, log_of(self.places, "postgres"))
+            # A server that was forgotten must not be what its own port is taken by.
+            cluster.clear_the_way(self.progress)
+            port = cluster.port = self.port("postgres")
             process = cluster.start(self.progress)
             server = Server(source="embedded", url=cluster.admin_url, process=process, stop_signal=postgres.STOP_SIGNAL)
         self.progress.said(f"PostgreSQL: {why}, port {port}")
@@ -110,15 +112,16 @@ class Servers:
 
     def _start_kafka(self) -> Server:
         in_container, why = self._in_container("kafka", (self.places.kafka / "data").exists())
-        port = self.port("kafka")
         if in_container:
-            name = self._container("kafka")
+            name, port = self._container("kafka"), self.port("kafka")
             url = containers.start_kafka(name, port, self.progress)
             server = Server(source="container", url=url, container=name)
         else:
             cache = jars.cache_directory(fallback=self.places.home / "jars")
-            log = self.places.logs / "kafka.log"
-            broker = Broker(self.places.kafka, port, self.port("kafka-controller"), log, cache)
+            broker = Broker(self.places.kafka, 0, 0, log_of(self.places, "kafka"), cache)
+            broker.clear_the_way()
+            port = broker.port = self.port("kafka")
+            broker.controller_port = self.port("kafka-controller")
             process = broker.start(self.progress)
             server = Server(source="embedded", url=broker.bootstrap_servers, process=process)
         self.progress.said(f"Apache Kafka: {why}, port {port}")

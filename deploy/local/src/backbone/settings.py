@@ -20,11 +20,11 @@ DESCRIBED: Final[Mapping[str, str]] = {
     "BACKBONE_PORTS": "ports that must not move, such as postgres=5432,payments=8081",
 }
 
-# Away from the ports that PostgreSQL, Kafka and web servers take by themselves.
+# Below the ports that the system hands out by itself, and beside those that such servers take by default.
 DEFAULT_PORTS: Final[Mapping[str, int]] = {
-    "postgres": 55432,
-    "kafka": 59092,
-    "kafka-controller": 59093,
+    "postgres": 15432,
+    "kafka": 19092,
+    "kafka-controller": 19093,
     "simulator": 8310,
     "stripe": 8311,
     "gocardless": 8312,

@@ -49,6 +49,8 @@ MIGRATION_LIMIT_SECONDS: Final = 300
 READY_LIMIT_SECONDS: Final = 90
 STOP_LIMIT_SECONDS: Final = 30
 LOCK_LIMIT_SECONDS: Final = 120
+# Stands in the environment of every process of a stack, so that none can be lost.
+MARK: Final = "LOCAL_STACK"
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class Stack:
     def up(self, counts: Mapping[str, int]) -> State:
         """Start what does not run. `counts` says how many processes of a service; as many as there were otherwise."""
         before = self.state.model_copy(deep=True)
+        self._stop_strays()
         try:
             self._start_servers()
             around = self.around
@@ -80,6 +83,7 @@ class Stack:
 
     def down(self) -> None:
         """Stop everything that is ours. Data stay."""
+        self._stop_strays()
         self._stop_all(self.state)
         self.state = State(sources=self.state.sources)
         self.state.save(self.places.state)
@@ -96,6 +100,7 @@ class Stack:
         """Make every service's roles and schema, and run its migrations."""
         around = self.around
         for service in SERVICES:
+            self.progress.check()
             self.progress.waiting(f"making the roles and the schema of {service.name}")
             owner, role = (around.credentials.roles[name] for name in service.roles)
             asyncio.run(provisioning.provision(around.admin_url, provisioning.Roles(service.package, owner, role)))
@@ -203,21 +208,25 @@ class Stack:
     def _start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Process:
         self.progress.check()
         log = log_of(self.places, name)
-        return processes.start(command, log=log, environment=environment, directory=self.places.home)
+        marked = {**environment, MARK: str(self.places.home)}
+        return processes.start(command, log=log, environment=marked, directory=self.places.home)
 
     def _wait_until_ready(self) -> None:
-        waits = [(one.instance, one.url, one.process) for several in self.state.services.values() for one in several]
+        for several in self.state.services.values():
+            for one in several:
+                self._wait_for(one.instance, one.process, one.url, "/health/ready")
         if self.state.simulator is not None:
-            waits.append(("simulator", self.state.simulator.url, self.state.simulator.process))
-        for name, url, process in waits:
-            wait_for(
-                f"{name} at {url}",
-                partial(is_ready, url),
-                limit_seconds=READY_LIMIT_SECONDS,
-                progress=self.progress,
-                alive=partial(_runs, process),
-                log=log_of(self.places, name),
-            )
+            self._wait_for(SIMULATOR, self.state.simulator.process, self.state.simulator.url, "/health")
+
+    def _wait_for(self, name: str, process: Process, url: str, path: str) -> None:
+        wait_for(
+            f"{name} at {url}",
+            partial(is_ready, url, path),
+            limit_seconds=READY_LIMIT_SECONDS,
+            progress=self.progress,
+            alive=partial(_runs, process),
+            log=log_of(self.places, name),
+        )
 
     def _return_to(self, before: State) -> None:
         """Stop what is not in `before`: an interrupted or failed `up` leaves nothing behind that it started."""
@@ -234,6 +243,12 @@ class Stack:
         before.sources = self.state.sources
         self.state = before
         self.state.save(self.places.state)
+
+    def _stop_strays(self) -> None:
+        """Stop processes of this stack that the state does not know: those of a command that was killed."""
+        known = {process for _, process in self.state.processes()}
+        strays = [stray for stray in processes.marked(MARK, str(self.places.home)) if stray not in known]
+        _together([partial(stray.stop, limit_seconds=STOP_LIMIT_SECONDS) for stray in strays])
 
     def _stop_all(self, state: State) -> None:
         """Stop all that `state` names: first what works, then what it works on."""

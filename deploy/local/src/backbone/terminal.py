@@ -30,7 +30,6 @@ class Terminal:
         self._lock = threading.Lock()
 
     def waiting(self, what: str) -> None:
-        self.check()
         with self._lock:
             task, shown = self._tasks.get(threading.get_ident(), (None, ""))
             if what == shown:

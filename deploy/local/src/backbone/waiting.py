@@ -17,7 +17,7 @@ class Progress(Protocol):
     """Where a wait says what it waits for: the terminal, or nowhere in tests."""
 
     def waiting(self, what: str) -> None:
-        """Say what is under way. Raises KeyboardInterrupt once somebody has pressed Ctrl-C."""
+        """Say what is under way."""
 
     def said(self, sentence: str) -> None:
         """Say something that stays on the screen."""
@@ -52,6 +52,7 @@ def wait_for(
     log: Path | None = None,
 ) -> None:
     """Wait until `ready`, at most `limit_seconds`. Raises NotReadyError, at once when it is no longer `alive`."""
+    progress.check()
     if ready():
         return
     progress.waiting(f"waiting for {what}")
