@@ -28,6 +28,7 @@ _FORBIDDEN: Final = re.compile(
 )
 _URL_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)[^\s@]+@")
 _BEARER: Final = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_ARGUMENT: Final = re.compile(r"(invalid input for query argument \$\d+).*", re.DOTALL)
 _MESSAGE_MAX_CHARACTERS: Final = 500
 _FRAMES_MAX: Final = 40
 _CHAIN_MAX: Final = 8
@@ -151,6 +152,7 @@ def _mask(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[st
 def _clean(text: str) -> str:
     if "://" in text:
         text = _URL_PASSWORD.sub(rf"\1{MASK}@", text)
+    text = _ARGUMENT.sub(r"\1", text)
     return _BEARER.sub(rf"\1 {MASK}", text) if "earer" in text or "asic" in text else text
 
 

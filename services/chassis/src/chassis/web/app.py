@@ -42,7 +42,6 @@ def application(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.web = state
-    app.router.routes.extend(health.routes(name, state.database, state.checks))
     for router in routers:
         app.include_router(router)
     silent = undocumented(app.routes)
@@ -52,7 +51,7 @@ def application(
         app.add_exception_handler(expected, _answer)
     app.add_middleware(
         Edge,
-        direct={route.path: route for route in routes},
+        direct={route.path: route for route in (*health.routes(name, state.database, state.checks), *routes)},
         body_max_bytes=state.settings.body_max_bytes,
         timeout_seconds=state.settings.request_timeout_seconds,
     )

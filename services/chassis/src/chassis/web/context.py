@@ -22,7 +22,7 @@ class RequestContext:
 
     request_id: str
     traceparent: str
-    body_arrived: bool = False
+    receiving: bool = False
     status: int = 0
 
     @property

@@ -23,7 +23,6 @@ from chassis.web.problems import INTERNAL, REQUEST_TIMEOUT, TIMED_OUT, Problem, 
 
 log = structlog.get_logger()
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_QUIET: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 
 class Edge:
@@ -93,10 +92,11 @@ class Edge:
             nonlocal left
             if declared.isdigit() and int(declared) > limit:
                 raise HTTPException(413, f"{limit} bytes are allowed")
+            context.receiving = True
             message = await receive()
+            context.receiving = False
             if message["type"] == "http.request":
                 left -= len(message.get("body", b""))
-                context.body_arrived = not message.get("more_body", False)
                 if left < 0:
                     raise HTTPException(413, f"{limit} bytes are allowed")
             return message
@@ -113,16 +113,16 @@ def _log_failure(problem: Problem, error: Exception) -> None:
 
 def _watched(receive: Receive, context: RequestContext) -> Receive:
     async def watched() -> Message:
+        context.receiving = True
         message = await receive()
-        if not message.get("more_body", False):
-            context.body_arrived = True
+        context.receiving = False
         return message
 
     return watched
 
 
 def _timed_out(context: RequestContext, timeout_seconds: float) -> Problem:
-    if not context.body_arrived:
+    if context.receiving:
         return Problem(REQUEST_TIMEOUT, f"The body was not whole after {timeout_seconds:g} s.")
     return Problem(TIMED_OUT, f"There was no answer within {timeout_seconds:g} s; look before you try again.")
 
@@ -133,5 +133,5 @@ def _count(scope: Scope, context: RequestContext, direct: Route | None, seconds:
     method = scope["method"] if scope["method"] in _METHODS else "other"
     metrics.HTTP_REQUESTS.labels(method, template, context.status).inc()
     metrics.HTTP_REQUEST_SECONDS.labels(method, template).observe(seconds)
-    if direct is None and template not in _QUIET:
+    if direct is None:
         log.info("request", method=method, route=template, status=context.status, ms=round(seconds * 1_000, 1))

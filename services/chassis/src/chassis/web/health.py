@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import text
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from chassis.database import Database
 from chassis.telemetry import metrics
@@ -32,7 +32,7 @@ class Check:
     detail: str | None = None
 
 
-def routes(service: str, database: Database, checks: Callable[[], Sequence[Check]]) -> list[BaseRoute]:
+def routes(service: str, database: Database, checks: Callable[[], Sequence[Check]]) -> list[Route]:
     """The endpoints that no token guards: health and metrics."""
 
     async def live(_: Request) -> Response:

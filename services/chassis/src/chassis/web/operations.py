@@ -9,23 +9,27 @@ leaves, so that a 2xx is always a kept promise.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from contracts.envelope import Payload
 from contracts.registry import type_of
 from fastapi import Depends, Request
-from fastapi.routing import APIRoute
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
 from chassis.tokens import Identity, TokenRefusedError
 from chassis.transaction import Transaction
 from chassis.web.context import RequestContext
-from chassis.web.problems import MISSING_SCOPE, UNAUTHENTICATED, Problem
+from chassis.web.problems import INVALID, MISSING_SCOPE, UNAUTHENTICATED, Problem
 from chassis.web.state import WebState
 
+NO_EVENT: Final = "none"
 _SCOPE: Final = re.compile(r"[a-z][a-z_-]*:[a-z]+\Z")
+_ERRORS_MAX: Final = 20
 _bearer = HTTPBearer(auto_error=False, scheme_name="internal token", description="EdDSA JWT for this service, 60 s")
 
 
@@ -85,14 +89,17 @@ def documents(
         "dependencies": [Depends(_requires(scope))],
         "openapi_extra": {
             "x-scope": scope,
-            "x-audit-event": type_of(audit).name if audit is not None else None,
+            "x-audit-event": type_of(audit).name if audit is not None else NO_EVENT,
             "x-limit": limit,
         },
     }
 
 
-def _requires(scope: str) -> Callable[[Identity], Awaitable[None]]:
-    async def require(identity: CallerIdentity) -> None:
+def _requires(scope: str) -> Callable[[Request, Identity], Awaitable[None]]:
+    known: frozenset[str] | None = None
+
+    async def require(request: Request, identity: CallerIdentity) -> None:
+        nonlocal known
         if scope not in identity.scopes:
             raise Problem(
                 MISSING_SCOPE,
@@ -100,15 +107,37 @@ def _requires(scope: str) -> Callable[[Identity], Awaitable[None]]:
                 headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
                 scope=scope,
             )
+        if request.query_params:
+            known = frozenset(_parameters(request.scope["route"].dependant)) if known is None else known
+            _refuse_unknown(request.query_params, known)
 
     return require
 
 
-def undocumented(routes: Iterable[BaseRoute]) -> list[str]:
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    """The names of an operation's query parameters, those of its models and its dependencies among them."""
+    for field in dependant.query_params:
+        annotation = field.field_info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from (each.alias or name for name, each in annotation.model_fields.items())
+        else:
+            yield field.alias
+    for each in dependant.dependencies:
+        yield from _parameters(each)
+
+
+def _refuse_unknown(given: Iterable[str], known: frozenset[str]) -> None:
+    """A misspelt filter must not silently be no filter."""
+    errors = [{"at": ["query", name], "detail": "This is no parameter here"} for name in given if name not in known]
+    if errors:
+        raise Problem(INVALID, "Some parameters are not known here.", errors=errors[:_ERRORS_MAX])
+
+
+def undocumented(routes: Sequence[BaseRoute]) -> list[str]:
     """The operations, as `GET /records`, that do not say what `documents` says."""
     return [
         f"{method} {route.path}"
-        for route in routes
-        if isinstance(route, APIRoute) and "x-scope" not in (route.openapi_extra or {})
+        for route in iter_route_contexts(routes)
+        if isinstance(route.original_route, APIRoute) and "x-scope" not in (route.openapi_extra or {})
         for method in sorted(route.methods or ())
     ]

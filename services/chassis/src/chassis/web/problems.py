@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import asyncpg
 import orjson
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -94,8 +93,11 @@ _BY_STATUS: Final[Mapping[int, ProblemType]] = {
     422: INVALID,
     503: UNAVAILABLE,
 }
-# What PostgreSQL says of a value that the caller chose: too long, out of range, not a date, not text (a NUL).
-_VALUE_SQLSTATES: Final = frozenset({"22001", "22003", "22007", "22008", "22021", "22P02", "22P05", "22P03"})
+# What is said of a value that the caller chose: too long (for an index, too), out of range, not a date, not text (a
+# NUL). 22000 is asyncpg's own complaint about an argument, before PostgreSQL has seen it.
+_VALUE_SQLSTATES: Final = frozenset(
+    {"22000", "22001", "22003", "22007", "22008", "22021", "22P02", "22P03", "22P05", "54000"}
+)
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -186,9 +188,6 @@ def _is_about_a_value(error: BaseException) -> bool:
         if link is None:
             return False
         if getattr(link, "sqlstate", None) in _VALUE_SQLSTATES or isinstance(link, UnicodeEncodeError):
-            return True
-        # asyncpg's complaint about an argument, before PostgreSQL has seen it.
-        if isinstance(link, asyncpg.InterfaceError) and isinstance(link, ValueError):
             return True
         original = getattr(link, "orig", None)
         link = original if isinstance(original, BaseException) else link.__cause__
