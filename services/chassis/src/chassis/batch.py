@@ -130,6 +130,19 @@ class Limits:
     backoff: Backoff = field(default_factory=Backoff)
 
 
+@dataclass(slots=True)
+class _Plan:
+    """How the next attempt goes about it, and how many items the last one had claimed."""
+
+    max_items: int
+    isolate: bool = False
+    conflicts: int = 0
+    claimed: int = 0
+
+    def take_fewer(self) -> None:
+        self.max_items = max(1, min(self.max_items, self.claimed or self.max_items) // 2)
+
+
 class _PoisonedError(Exception):
     """The batch holds at least one item that cannot be handled."""
 
@@ -149,16 +162,16 @@ async def run_batch(
     """
     trouble, abandon = trouble or Trouble(), abandon or asyncio.Event()
     started = time.monotonic()
-    max_items, isolate, conflicts, attempts = limits.max_items, False, 0, 0
+    plan, attempts = _Plan(limits.max_items), 0
     while True:
         attempts += 1
         try:
             async with asyncio.timeout(limits.attempt_max_seconds):
-                claimed, set_aside, emitted = await _attempt(database, work, max_items, isolate=isolate)
+                set_aside, emitted = await _attempt(database, work, plan)
         except BatchLostError:
             raise
         except _PoisonedError as error:
-            isolate = True
+            plan.isolate = True
             metrics.BATCHES.labels(work.name, "split").inc()
             log.warning("batch.poisoned", work=work.name, error=describe(error.__cause__ or error))
         except Exception as error:
@@ -166,31 +179,32 @@ async def run_batch(
             fault = Fault.CONFLICT if classify(error) is Fault.CONFLICT else Fault.INFRASTRUCTURE
             trouble.note(error, fault)
             metrics.BATCHES.labels(work.name, fault.value).inc()
-            conflicts += fault is Fault.CONFLICT
-            if conflicts >= _CONFLICTS_BEFORE_FEWER_ITEMS or isinstance(error, TimeoutError):
-                max_items = max(1, max_items // 2)
+            plan.conflicts += fault is Fault.CONFLICT
+            if plan.conflicts >= _CONFLICTS_BEFORE_FEWER_ITEMS or isinstance(error, TimeoutError):
+                plan.take_fewer()
             log.warning("batch.failed", work=work.name, fault=fault.value, attempt=attempts, error=describe(error))
             await _pause(limits.backoff.seconds(trouble.attempts), abandon)
         else:
             trouble.clear()
-            if claimed:
+            if plan.claimed:
                 metrics.BATCHES.labels(work.name, "committed").inc()
-                metrics.BATCH_ITEMS.labels(work.name).observe(claimed)
+                metrics.BATCH_ITEMS.labels(work.name).observe(plan.claimed)
                 metrics.BATCH_SECONDS.labels(work.name).observe(time.monotonic() - started)
-            return Done(claimed, set_aside, emitted, attempts)
+            return Done(plan.claimed, set_aside, emitted, attempts)
         if abandon.is_set():
             raise AbandonedError(work.name)
 
 
-async def _attempt(database: Database, work: Work[Item], max_items: int, *, isolate: bool) -> tuple[int, int, int]:
-    """One transaction; returns how many items were claimed and set aside, and how many events were emitted."""
-    flushed = 0
+async def _attempt(database: Database, work: Work[Item], plan: _Plan) -> tuple[int, int]:
+    """One transaction; returns how many items were set aside, and how many events were emitted."""
+    flushed = plan.claimed = 0
     async with database.transaction() as tx:
-        claimed = await work.claim(tx, max_items)
+        claimed = await work.claim(tx, plan.max_items)
+        plan.claimed = len(claimed.items) + len(claimed.refused)
         set_aside = len(claimed.refused)
         for refused in claimed.refused:
             await work.set_aside(tx, refused.item, refused.error)
-        if isolate and claimed.items:
+        if plan.isolate and claimed.items:
             poisoned, flushed = await _isolate(tx, database.schema, work, claimed.items)
             set_aside += poisoned
             await tx.connection.execute(_CHECK_NOW)
@@ -199,7 +213,7 @@ async def _attempt(database: Database, work: Work[Item], max_items: int, *, isol
         left = len(tx.outgoing)
     if flushed:
         database.committed.set()
-    return len(claimed.items) + len(claimed.refused), set_aside, flushed + left
+    return set_aside, flushed + left
 
 
 async def _handle_all(tx: Transaction, schema: str, work: Work[Item], items: Sequence[Item]) -> int:
@@ -262,8 +276,10 @@ async def check_deferred(connection: AsyncConnection) -> None:
     """Check every deferred constraint now, and leave each in its own mode."""
     # Rolling the savepoint back is what restores each constraint's own mode, and lets it be checked again.
     savepoint = await connection.begin_nested()
-    await connection.execute(_CHECK_NOW)
-    await savepoint.rollback()
+    try:
+        await connection.execute(_CHECK_NOW)
+    finally:
+        await savepoint.rollback()
 
 
 async def _flush(tx: Transaction, schema: str, mark: int) -> int:
