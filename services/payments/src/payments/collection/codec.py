@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from functools import cache
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from payments.collection.facts import (
     ChargeTold,
@@ -48,7 +48,8 @@ def kind_of(fact: Fact) -> str:
 def names(fact: Fact) -> frozenset[Key]:
     """Every object that the fact names: what must be locked before facts are read."""
     named: list[Key] = []
-    for name in _key_fields(type(fact)):
+    cls: Any = type(fact)
+    for name in _key_fields(cls):
         value = getattr(fact, name)
         if isinstance(value, Key):
             named.append(value)
@@ -127,4 +128,4 @@ def _key_fields(cls: Any) -> tuple[str, ...]:
 
 
 for _each in KINDS.values():
-    _readers(_each)
+    _readers(cast(Any, _each))

@@ -50,14 +50,17 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Money that one attempt moved in, and what became of it.
+    """Money that one attempt moved in or set out to move, and what became of it.
 
-    `subject` is the money object, `number` counts what happened to it again (GoCardless re-uses one id for each
-    attempt). `pending_*` is the direct debit's time at the bank.
+    `subject` is the money object; `number` counts the rounds of a GoCardless payment, which re-uses one id for each
+    attempt. `pending_at` to `pending_ended_at` is a direct debit's time at the bank. `reversed_at` takes back what
+    moved at `succeeded_at`, and is never before it.
     """
 
     subject: Key
     number: int
+    amount_minor: int
+    currency: str
     pending_at: datetime | None = None
     pending_ended_at: datetime | None = None
     succeeded_at: datetime | None = None
@@ -80,8 +83,9 @@ class Attempt:
 class PaymentView:
     """One payment. `key` is the PaymentIntent, the charge of none, or the GoCardless payment.
 
-    `amount_minor` is None until an object that states it is known. `movements` are what the ledger posts from; each
-    moved `movement.amount`. `failure` and `failed_type` belong to the latest failure that still stands.
+    `amount_minor` is None until an object that states it is known. `movements` are what the ledger posts from.
+    `failure` is why the latest attempt failed, None where the payment stands as succeeded. `owed_since` is when
+    collecting began, and is set where that alone proves a debt (a direct debit that was submitted).
     """
 
     key: Key
@@ -93,7 +97,8 @@ class PaymentView:
     member: Member | None = None
     invoice: Key | None = None
     attempts: tuple[Attempt, ...] = ()
-    movements: tuple[tuple[Movement, int], ...] = ()
+    movements: tuple[Movement, ...] = ()
+    owed_since: datetime | None = None
     failure: Failure | None = None
     late_failure: bool = False
     will_attempt_retry: bool | None = None

@@ -19,9 +19,12 @@ INVOICE: Final = "invoice"
 INVOICE_PAYMENT: Final = "invoice_payment"
 DEBIT: Final = "payment"
 CUSTOMER: Final = "customer"
+IMPLIED: Final = "implied_invoice"
+"""An invoice of ours for a payment that came without any; its id is the payment's. No fact names it."""
 
 GROUPED: Final = frozenset({CHARGE, INTENT, INVOICE, INVOICE_PAYMENT, DEBIT})
 REFERENCED: Final = frozenset({CUSTOMER})
+_KINDS: Final = GROUPED | REFERENCED | {IMPLIED}
 
 
 class BadKeyError(ValueError):
@@ -55,7 +58,7 @@ class Key:
         """Read a stored key. Raises BadKeyError."""
         parts = text.split("/", 3)
         match parts:
-            case ["stripe" | "gocardless" as provider, account, kind, id_] if kind in GROUPED | REFERENCED and id_:
+            case ["stripe" | "gocardless" as provider, account, kind, id_] if kind in _KINDS and id_:
                 return cls("stripe" if provider == "stripe" else "gocardless", account, kind, id_)
             case _:
                 raise BadKeyError(text)

@@ -6,6 +6,8 @@ a further journal, and what is posted is always the difference per (economic key
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -93,3 +95,100 @@ class Journal:
     invoice: Key | None = None
     member_id: str | None = None
     source: str = SOURCE
+
+
+class UnbalancedError(Exception):
+    """A difference does not sum to zero: the standing journals that were given are not all there are."""
+
+    def __init__(self, economic_key: str) -> None:
+        super().__init__(f"what stands under {economic_key} does not balance")
+        self.economic_key = economic_key
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Place:
+    """Where amounts net: one economic key at one time, in one currency and phase."""
+
+    economic_key: str
+    effective_at: datetime
+    currency: str
+    phase: Phase
+
+
+def difference(derived: Iterable[Derived], standing: Iterable[Journal]) -> tuple[Journal, ...]:
+    """Return the journals to add so that what stands is what is derived. Raises UnbalancedError.
+
+    `standing` must hold every journal of the group, in the order in which they were posted. Nothing is ever taken
+    away: what no longer holds is taken back by a correction. The same inputs in the same order give the same keys.
+    """
+    posted = list(standing)
+    wanted = {(each.economic_key, each.effective_at): each for each in derived}
+    net: dict[_Place, dict[tuple[str, TaxCode], int]] = defaultdict(lambda: defaultdict(int))
+    for journal in posted:
+        _add(net, journal, -1)
+    for each in wanted.values():
+        _add(net, each, 1)
+    added: list[Journal] = []
+    for place in sorted(net, key=lambda each: (_is_reversal(each, wanted), each)):
+        amounts = {line: amount for line, amount in net[place].items() if amount}
+        if not amounts:
+            continue
+        if sum(amounts.values()):
+            raise UnbalancedError(place.economic_key)
+        entries = tuple(
+            Entry(account, place.currency, amount, place.phase, code)
+            for (account, code), amount in sorted(amounts.items(), key=_debit_first)
+        )
+        added.append(_journal(place, entries, wanted.get((place.economic_key, place.effective_at)), [*posted, *added]))
+    return tuple(added)
+
+
+def _add(net: dict[_Place, dict[tuple[str, TaxCode], int]], journal: Journal | Derived, sign: int) -> None:
+    for entry in journal.entries:
+        place = _Place(journal.economic_key, journal.effective_at, entry.currency, entry.phase)
+        net[place][entry.account, entry.tax_code] += sign * entry.amount_minor
+
+
+def _is_reversal(place: _Place, wanted: dict[tuple[str, datetime], Derived]) -> bool:
+    """Whether the journal names another one, which must have its source key first."""
+    found = wanted.get((place.economic_key, place.effective_at))
+    return found is not None and found.kind == "reversal"
+
+
+def _debit_first(line: tuple[tuple[str, TaxCode], int]) -> tuple[bool, str, str]:
+    (account, code), amount = line
+    return (amount < 0, account, code)
+
+
+def _journal(place: _Place, entries: tuple[Entry, ...], wanted: Derived | None, known: Sequence[Journal]) -> Journal:
+    """Make the journal for one place. Where something stands there already, it is a correction of the first."""
+    own = [journal for journal in known if journal.economic_key == place.economic_key]
+    here = [journal for journal in own if journal.effective_at == place.effective_at]
+    origin: Derived | Journal = wanted or here[0]
+    if here:
+        kind: JournalKind = "correction"
+        reverses: str | None = here[0].source_key
+    else:
+        kind = origin.kind
+        reverses = _reversed(wanted, known)
+    return Journal(
+        source_key=f"{place.economic_key}#{len(own) + 1}",
+        economic_key=place.economic_key,
+        subject=origin.subject,
+        kind=kind,
+        effective_at=place.effective_at,
+        entries=entries,
+        words=origin.words,
+        reverses=reverses,
+        payment=origin.payment,
+        invoice=origin.invoice,
+        member_id=origin.member_id,
+    )
+
+
+def _reversed(wanted: Derived | None, known: Sequence[Journal]) -> str | None:
+    """Return the source key of what a reversal takes back: the latest journal under that key which is no correction."""
+    if wanted is None or wanted.reverses is None:
+        return None
+    originals = [each for each in known if each.economic_key == wanted.reverses and each.kind != "correction"]
+    return originals[-1].source_key if originals else None

@@ -1,4 +1,4 @@
-"""Which Stripe event types are understood, and what each tells. One table: a type that is not in it is not understood."""
+"""Which Stripe event types are understood, and what each tells: a type outside this table is not understood."""
 
 from __future__ import annotations
 

@@ -1,0 +1,62 @@
+"""The fold: payments and invoices as a pure function of the set of facts. Arrival plays no part."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from payments.collection.cards import fold_cards
+from payments.collection.debits import fold_debits
+from payments.collection.domain import Fetch, Group, InvoiceView, Members, PaymentView, Policy
+from payments.collection.facts import (
+    ChargeTold,
+    DebitDescribed,
+    DebitTold,
+    Fact,
+    IntentTold,
+    InvoicePaymentTold,
+    InvoiceTold,
+)
+from payments.collection.invoices import fold_invoices, implied_key, links
+from payments.collection.objects import Key
+
+F = TypeVar("F", bound=Fact)
+
+
+def fold(facts: Collection[Fact], members: Members, policy: Policy) -> Group:
+    """Return what the facts tell. `facts` must be closed: all facts about every grouped object that they name."""
+    payments: list[PaymentView] = []
+    fetches: list[Fetch] = []
+    invoices = _only(InvoiceTold, facts)
+    linked = links(invoices, _only(InvoicePaymentTold, facts))
+    for card in fold_cards(_only(ChargeTold, facts), _only(IntentTold, facts)):
+        named = card.invoices.union(*(linked.get(key, frozenset()) for key in card.view.objects))
+        payments.append(replace(card.view, invoice=min(named, default=None) or implied_key(card.view.key)))
+        fetches += card.fetches
+    for debit in fold_debits(_only(DebitTold, facts), _only(DebitDescribed, facts)):
+        payments.append(replace(debit.view, invoice=implied_key(debit.view.key)))
+        fetches += debit.fetches
+    folded = fold_invoices(invoices, payments, members, policy)
+    by_key = {invoice.key: invoice for invoice in folded}
+    owned = tuple(_owned(payment, by_key, members) for payment in sorted(payments, key=lambda each: each.key))
+    return Group(owned, tuple(folded), tuple(sorted(fetches, key=lambda fetch: fetch.key)))
+
+
+def _only(kind: type[F], facts: Collection[Fact]) -> list[F]:
+    return [fact for fact in facts if isinstance(fact, kind)]
+
+
+def _owned(payment: PaymentView, invoices: Mapping[Key, InvoiceView], members: Members) -> PaymentView:
+    """Give the payment its member: who owes the invoice, else its own customer. Without one it waits."""
+    invoice = invoices.get(payment.invoice) if payment.invoice else None
+    member = invoice.member if invoice else None
+    if member is None and payment.customer is not None:
+        member = members.get(payment.customer)
+    unknown = member is None and "awaiting payment" not in payment.awaiting
+    return replace(
+        payment,
+        invoice=payment.invoice if invoice else None,
+        member=member,
+        awaiting=(*payment.awaiting, "awaiting customer") if unknown else payment.awaiting,
+    )

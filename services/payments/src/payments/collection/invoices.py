@@ -1,0 +1,152 @@
+"""Invoices from the set of facts: those that Stripe issued, and those that a payment without one implies.
+
+Every payment is for something. A payment that names an invoice which is not known yet stands in for it under the
+invoice's own key, so that only what differs is corrected later; one that names none implies an invoice of its own,
+which goes once a link to a real one is told.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Literal
+
+from payments.collection.domain import InvoiceView, Member, Members, PaymentView, Policy, Supply
+from payments.collection.facts import InvoiceOutcome, InvoicePaymentTold, InvoiceTold
+from payments.collection.objects import IMPLIED, Key
+
+_RANK: Final[Mapping[InvoiceOutcome, int]] = {"finalized": 0, "payment_failed": 1, "paid": 2}
+GstRule = Literal["stated", "inclusive_half_up", "none"]
+
+
+def gst_within(inclusive_minor: int) -> int:
+    """Return the GST inside an amount: one eleventh, to the nearest cent, half a cent up."""
+    return (2 * inclusive_minor + 11) // 22
+
+
+def gst_of(total_minor: int, currency: str, stated: int | None, supply: Supply, policy: Policy) -> tuple[int, GstRule]:
+    """Return the GST of one invoice and where the figure comes from.
+
+    What the provider stated on the invoice is what the customer was given as a tax invoice, so it wins, to the cent.
+    Otherwise the whole invoice is one supply and rounds once. There is no GST in a foreign currency.
+    """
+    if not policy.gst_registered or currency != policy.home_currency:
+        return 0, "none"
+    if stated is not None:
+        return stated, "stated"
+    return (gst_within(total_minor), "inclusive_half_up") if supply == "taxable" else (0, "none")
+
+
+def links(told: Collection[InvoiceTold], joins: Collection[InvoicePaymentTold]) -> dict[Key, frozenset[Key]]:
+    """Return the invoices that each PaymentIntent or charge pays, as invoices and invoice payments tell it."""
+    found: dict[Key, set[Key]] = defaultdict(set)
+    for invoice in told:
+        for payer in (*invoice.intents, *invoice.charges):
+            found[payer].add(invoice.invoice)
+    for join in joins:
+        for named in (join.intent, join.charge):
+            if named is not None:
+                found[named].add(join.invoice)
+    return {payer: frozenset(invoices) for payer, invoices in found.items()}
+
+
+def fold_invoices(
+    told: Collection[InvoiceTold], payments: Sequence[PaymentView], members: Members, policy: Policy
+) -> list[InvoiceView]:
+    """Return the invoices of a group, sorted by key. `payments` name the invoice that they are for, if any is known."""
+    stated: dict[Key, list[InvoiceTold]] = defaultdict(list)
+    for fact in told:
+        stated[fact.invoice].append(fact)
+    paying: dict[Key, list[PaymentView]] = defaultdict(list)
+    for payment in payments:
+        if payment.invoice is not None:
+            paying[payment.invoice].append(payment)
+    real = [_real(key, facts, paying.get(key, []), members, policy) for key, facts in stated.items()]
+    implied = [
+        invoice
+        for key, paid_by in paying.items()
+        if key not in stated and (invoice := _implied(key, paid_by, members, policy)) is not None
+    ]
+    return sorted([*real, *implied], key=lambda invoice: invoice.key)
+
+
+def _real(
+    key: Key, facts: Sequence[InvoiceTold], paying: Sequence[PaymentView], members: Members, policy: Policy
+) -> InvoiceView:
+    latest = max(facts, key=lambda each: (each.told.at, _RANK[each.outcome], each.told.event_id))
+    paid = [each for each in facts if each.outcome == "paid"]
+    customer = min((each.customer for each in facts if each.customer), default=None)
+    gst, rule = gst_of(latest.total_minor, latest.currency, latest.stated_tax_minor, policy.unstated, policy)
+    return InvoiceView(
+        key=key,
+        state="paid" if paid else "open",
+        implied=False,
+        total_minor=latest.total_minor,
+        gst_minor=gst,
+        gst_rule=rule,
+        currency=latest.currency,
+        issued_at=latest.issued_at,
+        number=max((each.number for each in facts if each.number), default=None),
+        customer=customer,
+        member=_member(customer, paying, members),
+        paid_at=min((each.paid_at or each.told.at for each in paid), default=None),
+        due_on=latest.due_at.date() if latest.due_at else None,
+        out_of_band_minor=max((each.out_of_band_minor for each in paid), default=0),
+        payments=tuple(payment.key for payment in paying),
+    )
+
+
+def _member(customer: Key | None, paying: Sequence[PaymentView], members: Members) -> Member | None:
+    """Return who owes the invoice: its customer, or whoever is known to have paid it."""
+    if customer is not None and customer in members:
+        return members[customer]
+    payers = sorted(payment.customer for payment in paying if payment.customer in members and payment.customer)
+    return members[payers[0]] if payers else None
+
+
+def implied_key(payment: Key) -> Key:
+    """Return the key of the invoice that a payment implies."""
+    return Key(payment.provider, payment.account, IMPLIED, payment.id)
+
+
+def _owed(payment: PaymentView) -> tuple[datetime, int, str] | None:
+    """Return since when, how much and in which currency a payment proves that something was owed.
+
+    A direct debit that was submitted proves it, whatever became of it; a card that was refused proves nothing.
+    """
+    succeeded = [
+        (movement.succeeded_at, movement.amount_minor, movement.currency)
+        for movement in payment.movements
+        if movement.succeeded_at is not None
+    ]
+    if payment.owed_since is not None and payment.amount_minor is not None and payment.currency is not None:
+        return payment.owed_since, payment.amount_minor, payment.currency
+    return min(succeeded, default=None)
+
+
+def _implied(key: Key, paying: Sequence[PaymentView], members: Members, policy: Policy) -> InvoiceView | None:
+    owed = [(payment, proof) for payment in paying if (proof := _owed(payment)) is not None]
+    if not owed:
+        return None
+    since, _, currency = min(proof for _, proof in owed)
+    total = sum(amount for _, (_, amount, own) in owed if own == currency)
+    gst, rule = gst_of(total, currency, None, policy.implied, policy)
+    settled = [payment for payment, _ in owed if payment.state in ("succeeded", "paid_out")]
+    customer = min((payment.customer for payment in paying if payment.customer), default=None)
+    return InvoiceView(
+        key=key,
+        state="paid" if len(settled) == len(owed) else "open",
+        implied=True,
+        total_minor=total,
+        gst_minor=gst,
+        gst_rule=rule,
+        currency=currency,
+        issued_at=since,
+        customer=customer,
+        member=_member(customer, paying, members),
+        paid_at=max(each.succeeded_at for p in settled for each in p.movements if each.succeeded_at)
+        if len(settled) == len(owed)
+        else None,
+        payments=tuple(payment.key for payment in paying),
+    )

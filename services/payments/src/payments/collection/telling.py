@@ -1,0 +1,221 @@
+"""What a provider event did, in words and snapshots: the content of `payment_provider_event.ingested`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from payments.collection.codec import names
+from payments.collection.domain import Group, InvoiceView, Member, PaymentView
+from payments.collection.facts import DebitTold, Fact, Failure, InvoicePaymentTold, InvoiceTold
+from payments.collection.objects import INVOICE
+
+Outcome = Literal["applied", "no_change", "parked", "not_understood"]
+Amount = tuple[int, str]
+InvoiceWord = Literal["issued", "paid", "reopened", "voided", "matched"]
+
+_WHAT: Final[Mapping[str, str]] = {
+    "charge.succeeded": "a successful charge",
+    "charge.failed": "a failed charge",
+    "payment_intent.processing": "a payment in progress",
+    "payment_intent.succeeded": "a successful payment",
+    "payment_intent.payment_failed": "a failed payment",
+    "invoice.finalized": "an issued invoice",
+    "invoice.paid": "a paid invoice",
+    "invoice.payment_failed": "a failed attempt to collect an invoice",
+    "invoice_payment.paid": "which payment paid an invoice",
+    "payments.created": "a planned direct debit",
+    "payments.submitted": "a direct debit on its way to the bank",
+    "payments.confirmed": "a confirmed direct debit",
+    "payments.paid_out": "a direct debit that was paid out",
+    "payments.failed": "a failed direct debit",
+    "payments.late_failure_settled": "the settlement of a direct debit that failed late",
+    "payments.charged_back": "a direct debit that was charged back",
+}
+_LATE: Final = "a direct debit that failed late"
+_CODES: Final[Mapping[str, str]] = {
+    "card_declined": "the card was declined",
+    "do_not_honor": "the bank did not honour it",
+    "generic_decline": "the bank gave no reason",
+    "bank_account_closed": "the bank account is closed",
+    "invalid_bank_details": "the bank details are invalid",
+    "refer_to_payer": "the bank refers to the payer",
+    "authorisation_disputed": "the payer disputes the authorisation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What to tell of one provider event. With outcome `applied` the entity is `payment`, else the provider event."""
+
+    what: str
+    outcome: Outcome
+    outcome_words: str | None = None
+    reason: str | None = None
+    member: Member | None = None
+    payment: PaymentView | None = None
+    invoice: InvoiceView | None = None
+    amount: Amount | None = None
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+def not_understood(event_type: str) -> Telling:
+    """Return the telling of an event whose type nothing reads."""
+    return Telling(what=f"an event of type {event_type}", outcome="not_understood")
+
+
+def reason_of(failure: Failure | None) -> str | None:
+    """Return why, in words: the issuer's reason where there is one, else the provider's code, else its sentence.
+
+    GoCardless' `reason_code` is the scheme's own number and means nothing without its cause, so it is never shown.
+    """
+    if failure is None:
+        return None
+    decline = failure.decline_code if failure.decline_code and not failure.decline_code.isdecimal() else None
+    for code in (decline, failure.code):
+        if code and not code[:1].isdecimal() and not (code.isupper() and "-" in code):
+            return _CODES.get(code, code.replace("_", " "))
+    return failure.message
+
+
+def snapshot(payment: PaymentView) -> dict[str, Any]:
+    """Return the payment as plain JSON: what changed when it did is seen by comparing two of these."""
+    amount = None
+    if payment.amount_minor is not None:
+        amount = {"amount_minor": payment.amount_minor, "currency": payment.currency}
+    return {
+        "state": payment.state,
+        "amount": amount,
+        "member": payment.member.id if payment.member else None,
+        "invoice": payment.invoice.id if payment.invoice and payment.invoice.kind == INVOICE else None,
+        "attempts": [
+            {"id": each.id, "state": each.state, "at": each.at.isoformat(), "reason": reason_of(each.failure)}
+            for each in payment.attempts
+        ],
+        "reason": reason_of(payment.failure),
+        "late_failure": payment.late_failure,
+        "will_attempt_retry": payment.will_attempt_retry,
+        "payout": payment.payout,
+        "awaiting": list(payment.awaiting),
+    }
+
+
+def tell(event_type: str, facts: Sequence[Fact], before: Group, after: Group) -> Telling:
+    """Return what an event of this type, which told these facts, did to its group."""
+    payment = _payment(facts, after)
+    invoice = _invoice(facts, payment, after)
+    was = before.payment(payment.key) if payment else None
+    old, new = snapshot(was) if was else None, snapshot(payment) if payment else None
+    outcome, words = _outcome(payment, invoice, changed=payment is not None and old != new)
+    member = payment.member if payment and payment.member else invoice.member if invoice else None
+    return Telling(
+        what=_LATE if _is_late(event_type, facts, payment) else _WHAT.get(event_type, f"an event of type {event_type}"),
+        outcome=outcome,
+        outcome_words=words,
+        reason=_reason(facts, payment),
+        member=member,
+        payment=payment,
+        invoice=invoice,
+        amount=_amount(payment, invoice),
+        before=old if outcome == "applied" else None,
+        after=new if outcome == "applied" else None,
+    )
+
+
+def _payment(facts: Sequence[Fact], group: Group) -> PaymentView | None:
+    """Return the payment that the facts are about: one of their objects, else the one that is for their invoice."""
+    named = sorted(set().union(*(names(fact) for fact in facts)))
+    for key in named:
+        payment = group.payment(key)
+        if payment is not None:
+            return payment
+    invoices = {fact.invoice for fact in facts if isinstance(fact, InvoiceTold | InvoicePaymentTold)}
+    return next((each for each in group.payments if each.invoice in invoices), None)
+
+
+def _invoice(facts: Sequence[Fact], payment: PaymentView | None, group: Group) -> InvoiceView | None:
+    for fact in facts:
+        if isinstance(fact, InvoiceTold | InvoicePaymentTold):
+            return group.invoice(fact.invoice)
+    return group.invoice(payment.invoice) if payment and payment.invoice else None
+
+
+def _outcome(payment: PaymentView | None, invoice: InvoiceView | None, *, changed: bool) -> tuple[Outcome, str | None]:
+    if payment is None:
+        if invoice is None or invoice.member is None:
+            return "parked", "awaiting customer" if invoice else "awaiting payment"
+        return "no_change", "no payment moved"
+    words = ", ".join(payment.awaiting) or None
+    if payment.member is None or payment.amount_minor is None:
+        return "parked", words
+    return ("applied", words) if changed else ("no_change", words or "already known")
+
+
+def _is_late(event_type: str, facts: Sequence[Fact], payment: PaymentView | None) -> bool:
+    """Whether the event is the failure that took back money which stood as received."""
+    if event_type != "payments.failed" or payment is None:
+        return False
+    at = {fact.told.at for fact in facts}
+    return any(movement.reversed_at in at for movement in payment.movements) or payment.late_failure
+
+
+def _reason(facts: Sequence[Fact], payment: PaymentView | None) -> str | None:
+    for fact in facts:
+        match fact:
+            case DebitTold(action="failed" | "charged_back"):
+                return reason_of(Failure(fact.cause, fact.reason_code, fact.description))
+            case InvoiceTold(outcome="payment_failed"):
+                return reason_of(payment.failure) if payment else None
+            case DebitTold() | InvoiceTold() | InvoicePaymentTold():
+                continue
+            case _:
+                failure = getattr(fact, "failure", None)
+                if failure is not None:
+                    return reason_of(failure)
+    return None
+
+
+def _amount(payment: PaymentView | None, invoice: InvoiceView | None) -> Amount | None:
+    if payment and payment.amount_minor is not None and payment.currency is not None:
+        return payment.amount_minor, payment.currency
+    return (invoice.total_minor, invoice.currency) if invoice else None
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceChange:
+    """One change of one invoice, for `invoice.updated`."""
+
+    change: InvoiceWord
+    invoice: InvoiceView
+
+
+def invoice_changes(before: Group, after: Group) -> tuple[InvoiceChange, ...]:
+    """Return what became of each invoice, at most one change each: what an owner would call it.
+
+    An invoice of nobody we know is not issued yet, it is parked; when its member becomes known it is `matched`.
+    """
+    found: list[InvoiceChange] = []
+    for invoice in after.invoices:
+        was = before.invoice(invoice.key)
+        word = _invoice_change(was, invoice)
+        if word is not None:
+            found.append(InvoiceChange(word, invoice))
+    return tuple(found)
+
+
+def _invoice_change(was: InvoiceView | None, now: InvoiceView) -> InvoiceWord | None:
+    if now.member is None:
+        return None
+    if was is None:
+        return "paid" if now.state == "paid" else "issued"
+    if was.member != now.member:
+        return "matched"
+    match was.state, now.state:
+        case "open", "paid":
+            return "paid"
+        case "paid", "open":
+            return "reopened"
+        case _:
+            return None

@@ -1,0 +1,151 @@
+"""The worker's working set: everything that a batch's groups know, in memory, and what each event makes of it.
+
+The caller has locked every object that the facts name and loaded all of their facts, journals and members. Events
+are applied one by one in the order of the queue; each answer says what to save and what to tell.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from payments.collection.codec import names
+from payments.collection.domain import Fetch, Group, InvoiceView, Member, PaymentView, Policy
+from payments.collection.facts import Fact
+from payments.collection.folding import fold
+from payments.collection.objects import Key, grouped
+from payments.collection.telling import InvoiceChange, Telling, invoice_changes, tell
+from payments.ledger.domain import Journal, difference
+from payments.ledger.posting import derive
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one input changed.
+
+    `payments` and `invoices` are those that differ from before; an implied invoice that a real one replaced is among
+    them as `void`. `retired_payments` are keys of payments that turned out to be part of another. `telling` is None
+    for inputs that are no provider event.
+    """
+
+    before: Group
+    after: Group
+    journals: tuple[Journal, ...]
+    payments: tuple[PaymentView, ...]
+    retired_payments: tuple[Key, ...]
+    invoices: tuple[InvoiceView, ...]
+    invoice_changes: tuple[InvoiceChange, ...]
+    fetches: tuple[Fetch, ...]
+    telling: Telling | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything of a payment, an invoice or the ledger is other than before."""
+        return bool(self.journals or self.payments or self.invoices or self.retired_payments)
+
+
+class WorkingSet:
+    """All that is known of some groups. `journals` in the order in which they were posted."""
+
+    def __init__(
+        self,
+        *,
+        facts: Iterable[Fact] = (),
+        journals: Iterable[Journal] = (),
+        members: Mapping[Key, Member] | None = None,
+        policy: Policy,
+    ) -> None:
+        self.members = dict(members or {})
+        self.policy = policy
+        self._facts_of: dict[Key, set[Fact]] = defaultdict(set)
+        self._journals_of: dict[Key, list[Journal]] = defaultdict(list)
+        self._posted = 0
+        self._folded: dict[Key, tuple[int, Group]] = {}
+        self._place: dict[str, int] = {}
+        for fact in facts:
+            self._add(fact)
+        for journal in journals:
+            self._post(journal)
+
+    def apply(self, event_type: str | None, facts: Sequence[Fact]) -> Applied:
+        """Add an input's facts and return what changes. `event_type` None: a fetched object, told otherwise.
+
+        Raises UnbalancedError when the journals that were given are not all of the group's.
+        """
+        keys = grouped(key for fact in facts for key in names(fact))
+        before = self._group(keys)
+        for fact in facts:
+            self._add(fact)
+        return self._settle(keys, before, event_type, facts)
+
+    def refold(self, keys: Collection[Key], before_members: Mapping[Key, Member]) -> Applied:
+        """Return what changes for these objects' groups because customers' members did, who were `before_members`."""
+        now, self.members = self.members, dict(before_members)
+        self._folded.clear()
+        before = self._group(grouped(keys))
+        self.members = now
+        self._folded.clear()
+        return self._settle(grouped(keys), before, None, ())
+
+    def standing(self, keys: Collection[Key]) -> list[Journal]:
+        """Return the journals of these objects' groups in the order in which they were posted."""
+        found = [journal for key in self._closure(keys) for journal in self._journals_of.get(key, ())]
+        return sorted(found, key=lambda journal: self._place[journal.source_key])
+
+    def _settle(self, keys: Collection[Key], before: Group, event_type: str | None, facts: Sequence[Fact]) -> Applied:
+        after = self._group(keys)
+        journals = difference(derive(after, self.policy), self.standing(keys))
+        for journal in journals:
+            self._post(journal)
+        old_payments = {payment.key: payment for payment in before.payments}
+        new_payments = {payment.key for payment in after.payments}
+        old_invoices = {invoice.key: invoice for invoice in before.invoices}
+        new_invoices = {invoice.key for invoice in after.invoices}
+        voided = [replace(each, state="void") for key, each in sorted(old_invoices.items()) if key not in new_invoices]
+        return Applied(
+            before=before,
+            after=after,
+            journals=journals,
+            payments=tuple(each for each in after.payments if old_payments.get(each.key) != each),
+            retired_payments=tuple(key for key in sorted(old_payments) if key not in new_payments),
+            invoices=(*(each for each in after.invoices if old_invoices.get(each.key) != each), *voided),
+            invoice_changes=(
+                *invoice_changes(before, after),
+                *(InvoiceChange("voided", each) for each in voided if each.member),
+            ),
+            fetches=after.fetches,
+            telling=tell(event_type, facts, before, after) if event_type else None,
+        )
+
+    def _add(self, fact: Fact) -> None:
+        for key in grouped(names(fact)):
+            self._facts_of[key].add(fact)
+
+    def _post(self, journal: Journal) -> None:
+        self._place[journal.source_key] = self._posted
+        self._posted += 1
+        self._journals_of[journal.subject].append(journal)
+
+    def _closure(self, keys: Collection[Key]) -> frozenset[Key]:
+        found: set[Key] = set()
+        wanted = set(keys)
+        while wanted:
+            found |= wanted
+            told = {fact for key in wanted for fact in self._facts_of.get(key, ())}
+            wanted = {key for fact in told for key in grouped(names(fact))} - found
+        return frozenset(found)
+
+    def _group(self, keys: Collection[Key]) -> Group:
+        """Fold the groups of these keys; the last fold of the same facts is kept for the next event of the batch."""
+        closure = self._closure(keys)
+        first = min(closure, default=None)
+        if first is None:
+            return Group()
+        facts = {fact for key in closure for fact in self._facts_of.get(key, ())}
+        kept = self._folded.get(first)
+        if kept and kept[0] == len(facts):  # facts are only ever added, and a group that merged has more of them
+            return kept[1]
+        group = fold(facts, self.members, self.policy)
+        self._folded[first] = (len(facts), group)
+        return group
