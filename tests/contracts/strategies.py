@@ -26,10 +26,11 @@ SNAPSHOTS = st.dictionaries(st.text(), PLAIN_JSON, max_size=4)
 
 def events_of(declared: EventType) -> st.SearchStrategy[Event[Payload]]:
     """Any event of one type, with this type's name and schema."""
-    return _models(declared.event, type=st.just(declared.name), dataschema=st.just(declared.dataschema))
+    return instances_of(declared.event, type=st.just(declared.name), dataschema=st.just(declared.dataschema))
 
 
-def _models(model: type[BaseModel], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def instances_of(model: type[BaseModel], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Any instance of a wire model, with some fields given."""
     fields = {name: _field(field) for name, field in model.model_fields.items()}
     return st.builds(model, **{**fields, **given})
 
@@ -52,7 +53,7 @@ def _values(kind: Any, metadata: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]
         values = PLAIN_JSON if arguments[1] is JsonValue else _values(arguments[1])
         return st.dictionaries(st.text(), values, max_size=4)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return _models(kind)
+        return instances_of(kind)
     return _scalars(kind, _limits(metadata))
 
 
@@ -83,5 +84,5 @@ def _scalars(kind: Any, limits: dict[str, Any]) -> st.SearchStrategy[Any]:
         longest = limits.get("max_length", 100)
         return st.from_regex(limits["pattern"].replace("$", r"\Z")).filter(lambda text: len(text) <= longest)
     if kind is str:
-        return st.text(min_size=limits.get("min_length", 0))
+        return st.text(min_size=limits.get("min_length", 0), max_size=limits.get("max_length"))
     raise TypeError(f"no strategy for {kind}: add one")

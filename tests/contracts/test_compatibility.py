@@ -13,8 +13,11 @@ from contracts.envelope import Flag, Instant, Integer, Money, Payload, Snapshot,
 from contracts.registry import all_types, declare
 from contracts.schemas import Schema, reader, writer
 from contracts.topics import PAYMENTS_EVENTS
+from hypothesis import Phase, given, settings
 from jsonsubschema import isSubschema
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
+
+from tests.contracts.strategies import instances_of
 
 Fields = dict[str, Any]
 REQUIRED: Any = ...
@@ -40,9 +43,14 @@ class StricterSlot(Wire):
     seats: Integer
 
 
+def body_with(**fields: Any) -> type[Payload]:
+    """The body of an event type with these fields, besides one that never changes."""
+    return create_model("Body", __base__=Payload, __doc__="A body.", id=(str, REQUIRED), **fields)
+
+
 def published(**fields: Any) -> Schema:
-    """The published schema of an event type whose body has these fields, besides one that never changes."""
-    payload = create_model("Body", __base__=Payload, __doc__="A body.", id=(str, REQUIRED), **fields)
+    """The published schema of an event type with such a body."""
+    payload = body_with(**fields)
     return reader(declare(payload, "class.moved", version=1, topic=PAYMENTS_EVENTS, entity="class", sentence="{actor}"))
 
 
@@ -94,6 +102,37 @@ def test_each_kind_of_change_is_judged_both_ways(before: Fields, after: Fields, 
     assert (misfits(writer(older), newer) == ()) is backward
     assert (misfits(writer(newer), older) == ()) is forward
     assert (incompatibilities(older, newer) == ()) is (backward and forward)
+
+
+def is_read(written: Payload, by: type[Payload]) -> bool:
+    try:
+        by.model_validate_json(written.model_dump_json(exclude_none=True), extra="ignore")
+    except ValidationError:
+        return False
+    return True
+
+
+def bodies_of(payload: type[Payload]) -> list[Payload]:
+    """Many different bodies of one class, always the same ones."""
+    bodies: list[Payload] = []
+
+    @settings(max_examples=120, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
+    @given(body=instances_of(payload))
+    def collect(body: Payload) -> None:
+        bodies.append(body)
+
+    collect()
+    return bodies
+
+
+@CHANGE
+def test_the_judgement_is_what_the_classes_really_do(
+    before: Fields, after: Fields, backward: bool, forward: bool
+) -> None:
+    older, newer = body_with(**before), body_with(**after)
+
+    assert all(is_read(each, by=newer) for each in bodies_of(older)) is backward
+    assert all(is_read(each, by=older) for each in bodies_of(newer)) is forward
 
 
 def body_of(schema: Schema) -> Schema:

@@ -118,6 +118,8 @@ def test_a_declaration_needs_a_docstring_a_known_topic_and_a_version() -> None:
         declare(HoldMoved, "hold.moved", version=1, topic=(), entity="hold", sentence="{actor}")
     with pytest.raises(ValueError, match="topic registry does not hold"):
         declare(HoldMoved, "hold.moved", version=1, topic=HOLDS, entity="hold", sentence="{actor}")
+    with pytest.raises(ValueError, match="in lower case"):
+        declare(HoldMoved, "HoldMoved", version=1, topic=PAYMENTS_EVENTS, entity="hold", sentence="{actor}")
     with pytest.raises(ValueError, match="count from 1"):
         declare(HoldMoved, "hold.moved", version=0, topic=PAYMENTS_EVENTS, entity="hold", sentence="{actor}")
 
@@ -148,6 +150,8 @@ def test_the_registry_as_it_stands_is_complete() -> None:
         ((*TOPICS, HOLDS), all_types(), "holds-events does not carry message.dead_lettered"),
         ((*TOPICS, replace(HOLDS, owner="")), all_types(), "holds-events has no owner"),
         ((*TOPICS, replace(HOLDS, name="holds")), all_types(), "holds owns topics but has no topic holds-events"),
+        ((*TOPICS, replace(HOLDS, name="holds.events")), all_types(), "holds.events is not kebab-case"),
+        ((*TOPICS, PAYMENTS_EVENTS), all_types(), "payments-events is registered twice"),
         ((PAYMENTS_EVENTS,), all_types(), "is on audit-events, which is not registered"),
         ((*TOPICS,), (type_of(AuditEventRecorded),), "payments-events carries no event type"),
         (

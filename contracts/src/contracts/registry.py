@@ -6,6 +6,8 @@ registry asserts its own completeness when `contracts` is imported (`assert_comp
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
@@ -22,6 +24,9 @@ ReplayClass = Literal["safe", "guarded", "unsafe"]
 SCHEMA_PREFIX: Final = "urn:backbone:event:"
 DEAD_LETTERED: Final = "message.dead_lettered"
 _ERROR_LIMIT_CHARACTERS: Final = 500
+_TYPE_NAME: Final = re.compile(r"[a-z]+(_[a-z]+)*(\.[a-z]+(_[a-z]+)*)+")
+# Without dots: Kafka's metrics take a dot and an underscore for the same.
+_TOPIC_NAME: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ def declare(
     """The declaration of one type and version, checked by itself. Raises ValueError when it is incomplete."""
     topics = topic if isinstance(topic, tuple) else (topic,)
     label = f"{name}/{version}"
+    if not _TYPE_NAME.fullmatch(name):
+        raise ValueError(f"{label}: a type is named <entity>.<past participle>, in lower case")
     if version < 1:
         raise ValueError(f"{label}: versions count from 1")
     if not topics or any(BY_NAME.get(each.name) is not each for each in topics):
@@ -134,6 +141,8 @@ def event_type(
 def assert_complete(topics: Sequence[Topic], types: Sequence[EventType]) -> None:
     """Raise IncompleteRegistryError unless topics and types name each other without a gap."""
     faults = [f"{topic.name} has no owner" for topic in topics if not topic.owner]
+    faults += [f"{topic.name} is not kebab-case" for topic in topics if not _TOPIC_NAME.fullmatch(topic.name)]
+    faults += [f"{name} is registered twice" for name, times in Counter(t.name for t in topics).items() if times > 1]
     carried = {topic.name: {each.name for each in types if topic in each.topics} for topic in topics}
     faults += [f"{name} carries no event type" for name, names in carried.items() if not names]
     for service in sorted({topic.owner for topic in topics if topic.owner}):
