@@ -1,12 +1,19 @@
 """The outbox: events wait in the transaction that they tell of, until the relay has sent them.
 
-`outbox_table` binds the table to a service's MetaData; the service's own migration creates it, with the storage
-settings of `OUTBOX_STORAGE`, which keep a table small that is emptied as fast as it is filled.
+`outbox_table` binds both tables to a service's MetaData; the service's own migration creates them, with what
+SQLAlchemy does not say: `ALTER TABLE outbox ALTER COLUMN value SET STORAGE EXTERNAL` (Kafka compresses, a row need
+not), `ALTER TABLE outbox SET (...)` with every parameter of `OUTBOX_STORAGE`, and `GRANT SELECT, INSERT, DELETE` on
+both to the role that the service runs as. A row is never updated.
+
+A key whose event no topic will ever take is parked: the relay passes its events by, in their order, until somebody
+has mended the reason and calls `unpark`. Tested in tests/chassis/test_outbox.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import (
@@ -29,6 +36,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.transaction import EVENT_MAX_BYTES, Outgoing
 
 OUTBOX_STORAGE: Final = {
+    # Values of some kilobytes stay in their row: a side table costs more than it saves when rows live for milliseconds.
+    "toast_tuple_target": 8_160,
+    # The table is emptied as fast as it is filled, so what counts is the churn and never the share of a size.
     "autovacuum_vacuum_scale_factor": 0,
     "autovacuum_vacuum_threshold": 2_000,
     "autovacuum_vacuum_insert_scale_factor": 0,
@@ -36,11 +46,49 @@ OUTBOX_STORAGE: Final = {
     "autovacuum_vacuum_cost_delay": 0,
     "autovacuum_analyze_scale_factor": 0,
     "autovacuum_analyze_threshold": 20_000,
+    "toast.autovacuum_vacuum_scale_factor": 0,
+    "toast.autovacuum_vacuum_threshold": 2_000,
+    "toast.autovacuum_vacuum_cost_delay": 0,
 }
+"""Storage parameters that keep the table small under constant churn, as soon as autovacuum_naptime allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxState:
+    """What an outbox holds: events to be sent, the age of the oldest, bytes with indexes, and what stands aside."""
+
+    depth: int
+    oldest_age_seconds: float
+    table_bytes: int
+    parked_keys: int
+    parked_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedKey:
+    """A key that stands aside: the first of its events that cannot be sent, and why."""
+
+    topic: str
+    key: str
+    event_id: str
+    reason: str
+    parked_at: datetime
 
 
 def outbox_table(metadata: MetaData) -> Table:
-    """The outbox of the service whose MetaData this is; `headers` null means the content type alone."""
+    """The outbox of the service whose MetaData this is, beside its table of parked keys.
+
+    `headers` null means the content type alone; an object of strings is added to it.
+    """
+    Table(
+        "outbox_parked_keys",
+        metadata,
+        Column("topic", Text, primary_key=True),
+        Column("key", Text, primary_key=True),
+        Column("event_id", Uuid, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    )
     return Table(
         "outbox",
         metadata,
@@ -78,3 +126,42 @@ async def insert(connection: AsyncConnection, schema: str, rows: Sequence[Outgoi
             "vals": [row.value for row in rows],
         },
     )
+
+
+async def measure(connection: AsyncConnection, schema: str) -> OutboxState:
+    """Measure the outbox now; events of parked keys are counted apart, so that they do not hide a relay that lags."""
+    statement = text(
+        f"""
+        SELECT count(*) FILTER (WHERE parked.key IS NULL) AS depth,
+               coalesce(extract(epoch FROM clock_timestamp()
+                   - min(created_at) FILTER (WHERE parked.key IS NULL)), 0)::float8 AS oldest_age_seconds,
+               pg_total_relation_size('{schema}.outbox') AS table_bytes,
+               (SELECT count(*) FROM {schema}.outbox_parked_keys) AS parked_keys,
+               count(*) FILTER (WHERE parked.key IS NOT NULL) AS parked_rows
+        FROM {schema}.outbox AS waiting
+        LEFT JOIN {schema}.outbox_parked_keys AS parked
+               ON parked.topic = waiting.topic AND parked.key = waiting.key
+        """
+    )
+    row = (await connection.execute(statement)).one()
+    return OutboxState(**row._mapping)
+
+
+async def parked(connection: AsyncConnection, schema: str, *, limit: int = 100) -> list[ParkedKey]:
+    """The keys that stand aside, those parked first before the others."""
+    statement = text(
+        f"""
+        SELECT topic, key, event_id::text AS event_id, reason, parked_at
+        FROM {schema}.outbox_parked_keys ORDER BY parked_at, topic, key LIMIT :limit
+        """
+    )
+    return [ParkedKey(**row._mapping) for row in await connection.execute(statement, {"limit": limit})]
+
+
+async def unpark(connection: AsyncConnection, schema: str, topic: str, key: str) -> bool:
+    """Let the events of a parked key go on, in their order; False when it was not parked.
+
+    The relay parks it again, with a new reason, where its first event still cannot be sent.
+    """
+    statement = text(f"DELETE FROM {schema}.outbox_parked_keys WHERE topic = :topic AND key = :key RETURNING key")
+    return (await connection.execute(statement, {"topic": topic, "key": key})).first() is not None
