@@ -249,3 +249,20 @@ def test_the_control_origin_lists_what_it_can_do(simulator: Simulator) -> None:
     ).items()
     assert all(one["does"] for one in listed)
     assert simulator.do("GET", "/health")["status"] == "ok"
+
+
+def test_a_month_without_a_payment_method_is_refused_before_anything_is_billed(
+    simulator: Simulator, inbox: Inbox
+) -> None:
+    (member,) = customers(simulator, 1)
+    answer = simulator.control.post("/stripe/periods", json={"customer": member, "amount_minor": 11_000})
+    assert answer.status_code == 409
+    simulator.flush()
+    assert inbox.stripe_types() == ["customer.created"]
+
+
+def test_every_action_that_is_unknown_is_answered_with_those_that_are(simulator: Simulator) -> None:
+    payment = simulator.debit(simulator.mandate())
+    answer = simulator.control.post(f"/payments/{payment.id}/actions", json={"action": "explode"})
+    assert answer.status_code == 422
+    assert "late_fail" in answer.json()["error"]

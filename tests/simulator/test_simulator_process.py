@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from simulator.control import OPERATIONS
 from simulator.settings import Settings
 
 from tests.simulator.conftest import Inbox, Simulator, Start, environment, simulator_process
@@ -160,3 +161,15 @@ def test_stripes_own_retry_comes_after_three_days(clock: MovedClock, inbox: Inbo
 
     assert clock.simulator.stripe.v1.invoices.retrieve(invoice["id"]).status == "paid"
     assert inbox.stripe_types()[-1] == "invoice_payment.paid"
+
+
+def test_the_readme_lists_every_operation_of_the_control_origin() -> None:
+    readme = (Path(__file__).parents[2] / "deploy" / "simulator" / "README.md").read_text()
+    missing = [path for method, path, _ in OPERATIONS if path != "/" and f"`{method} {path}`" not in readme]
+    assert not missing
+
+
+def test_a_clock_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "clock.json"
+    file.write_text("tomorrow")
+    assert "holds no clock offset" in refused(clock_file=file)

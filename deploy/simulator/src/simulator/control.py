@@ -26,6 +26,16 @@ from simulator.world import PROVIDERS, World
 Handler = Callable[[World, Request, bytes], Awaitable[tuple[int, Any]]]
 _STALE_SECONDS: Final = -301
 _FUTURE_SECONDS: Final = 301
+_DEBIT_ACTIONS: Final = (
+    "submit",
+    "confirm",
+    "pay_out",
+    "fail",
+    "late_fail",
+    "charge_back",
+    "settle",
+    "autoretry",
+)
 
 
 class NoSuchThingError(LookupError):
@@ -317,7 +327,7 @@ def _act_on_debit(world: World, payment_id: str, action: Action) -> Any:
         case "autoretry":
             organisation.retry(payment, by_request=False)
         case other:
-            _known(other, ["submit", "confirm", "pay_out", "fail", "late_fail", "charge_back", "settle"], "action")
+            raise ValueError(f"No action {other!r}; there are: {', '.join(_DEBIT_ACTIONS)}")
     return operations.shape(organisation, payment)
 
 

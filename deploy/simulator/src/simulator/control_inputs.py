@@ -42,7 +42,7 @@ class Period(_Input):
     """A month of membership that Stripe bills by itself."""
 
     customer: str
-    amount_minor: int = Field(ge=50)
+    amount_minor: int = Field(ge=50, le=99_999_999)
     currency: str = "aud"
     description: str = "Monthly membership"
     subscription: str | None = None

@@ -299,6 +299,8 @@ class Dispatcher:
         self._workers[lane] = [asyncio.create_task(self._work(lane)) for _ in range(self._settings.concurrency)]
 
     def _stop(self, lane: Lane) -> list[asyncio.Task[None]]:
+        if lane.window_timer is not None:
+            lane.window_timer.cancel()
         workers = self._workers.pop(lane, [])
         for worker in workers:
             worker.cancel()

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -127,7 +128,8 @@ def application(world: World, sockets: dict[str, socket.socket], announce: Calla
 
 def _complain(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        logging.getLogger(__name__).error("the providers' clock stopped", exc_info=task.exception())
+        logging.getLogger(__name__).error("the providers' clock has stopped, so this ends", exc_info=task.exception())
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _refuse(sentence: str) -> int:

@@ -167,8 +167,18 @@ def _once(
             )
         return held.status, held.body, True
     status, shape = _answered(call, request, given, answer)
+    _forget_old(replies, now)
+    replies.pop(slot, None)
     replies[slot] = Reply(fingerprint, status, shape, now)
     return status, shape, False
+
+
+def _forget_old(replies: dict[str, Reply], now: int) -> None:
+    while replies:
+        oldest = next(iter(replies))
+        if now - replies[oldest].at < _KEY_LIVES_SECONDS:
+            return
+        del replies[oldest]
 
 
 def _answered(

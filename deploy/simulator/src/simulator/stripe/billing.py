@@ -10,6 +10,7 @@ from simulator.stripe.objects import AUTOMATIC, Invoice, InvoiceItem, InvoicePay
 
 MONTH_SECONDS: Final = 30 * 86_400
 RETRY_DAYS: Final = (3, 5, 7)
+_NO_METHOD: Final = "This customer has no attached payment source or default payment method."
 
 
 def add_item(
@@ -87,7 +88,8 @@ def bill_period(
     account: Account, customer: str, *, amount: int, currency: str, description: str, subscription: str | None = None
 ) -> Invoice:
     """Do what a monthly subscription does by itself: draft, finalise and try to collect one period."""
-    account.customer(customer)
+    if account.customer(customer).default_payment_method is None:
+        raise RefusedError(_NO_METHOD, code="missing")
     now = account.time()
     thing = Invoice(
         id=account.ids.stripe("in"),
@@ -153,7 +155,7 @@ def pay(account: Account, by: Origin, invoice: Invoice, payment_method: str | No
     customer = account.customer(invoice.customer)
     reference = payment_method or invoice.default_payment_method or customer.default_payment_method
     if reference is None:
-        raise RefusedError("This customer has no attached payment source or default payment method.", code="missing")
+        raise RefusedError(_NO_METHOD, code="missing")
     invoice.attempt_count += 1
     invoice.next_payment_attempt = None
     try:

@@ -260,6 +260,7 @@ def _line_from_basil(thing: Invoice, item: InvoiceItem) -> Json:
     return {
         "parent": parent,
         "pricing": _pricing(item, thing),
+        "subscription": thing.subscription,
         "taxes": [_new_tax(tax, item.amount)] if thing.automatic_tax else [],
     }
 
