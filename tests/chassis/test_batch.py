@@ -101,7 +101,9 @@ async def database(fresh_database: TemporaryDatabase) -> AsyncIterator[Database]
 async def pend(database: Database, count: int, *, after: int = 0) -> None:
     async with database.transaction() as tx:
         await tx.connection.execute(
-            text(f"INSERT INTO {SCHEMA}.pending SELECT n, 'note ' || n FROM generate_series(:first, :last) AS n"),
+            text(
+                f"INSERT INTO {SCHEMA}.pending SELECT n, 'note ' || n FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n"
+            ),
             {"first": after + 1, "last": after + count},
         )
 

@@ -1,4 +1,4 @@
-"""A ground for consumers in tests: a schema with the chassis' tables and one of effects; topics, and records in them."""
+"""A ground for consumers in tests: a schema with the chassis' tables and one of effects; topics and records."""
 
 from __future__ import annotations
 

@@ -12,15 +12,17 @@ Tested in tests/chassis/test_consumer*.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
 from typing import Any, Final, Protocol
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
-from faststream import AckPolicy
+from faststream import AckPolicy, BaseMiddleware
 from faststream.kafka import KafkaBroker
-from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 REBALANCE_TIMEOUT_MS: Final = 20_000
 BATCH_TIMEOUT_MS: Final = 10
@@ -56,7 +58,7 @@ class Feed:
 
 async def _parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
     """Wrap a batch without looking into it: FastStream's own parser fails on a header that is null or not UTF-8."""
-    return KafkaAckableMessage(body=b"", headers={}, raw_message=records, message_id="", correlation_id="")
+    return KafkaMessage(body=b"", headers={}, raw_message=records, consumer=FAKE_CONSUMER)
 
 
 async def _decode(message: KafkaMessage) -> Any:
@@ -64,12 +66,30 @@ async def _decode(message: KafkaMessage) -> Any:
     return message.raw_message
 
 
+class _Witness(BaseMiddleware):
+    """Sees what FastStream swallows: a batch that raises anywhere between its arrival and its end."""
+
+    def __init__(self, *args: Any, tell: Callable[[BaseException], None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tell = tell
+
+    async def after_processed(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> bool | None:
+        if isinstance(exc_val, Exception):
+            self._tell(exc_val)
+        return await super().after_processed(exc_type, exc_val, exc_tb)
+
+
 class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
     """One member of a consumer group, from `start` to `stop`; a feed is never started twice."""
 
     def __init__(self, feed: Feed, member: Member) -> None:
         self._member = member
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._broker = KafkaBroker(
             feed.bootstrap_servers.split(","),
             client_id=feed.instance or feed.group,
@@ -79,6 +99,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
             logger=None,
             parser=_parse,
             decoder=_decode,
+            middlewares=(partial(_Witness, tell=self._fail),),
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         self._subscriber = self._broker.subscriber(
@@ -95,7 +116,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
             listener=self,
         )
-        self._subscriber(self._receive)
+        self._subscriber(member.deliver)
 
     async def start(self) -> None:
         """Connect and join the group. Raises KafkaError, OSError; call `stop` in any case."""
@@ -168,9 +189,5 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
     def _consumer(self) -> Any:
         return self._subscriber.consumer
 
-    async def _receive(self, records: tuple[ConsumerRecord, ...]) -> None:
-        try:
-            await self._member.deliver(records)
-        except Exception as error:
-            self._failure = error
-            raise
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error

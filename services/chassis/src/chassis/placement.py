@@ -67,8 +67,8 @@ class Place:
             verdict, records = self._settle(records)
             if verdict is not Verdict.GO_ON or not records:
                 return verdict, ()
-        elif records[0].offset < self.next_offset:
-            return Verdict.PLACE_AGAIN, ()  # the client was reset: the topic was cut or made anew while it was read
+        elif records[0].offset < self.next_offset or (records[0].offset > self.next_offset and self.doubts == 0):
+            return Verdict.PLACE_AGAIN, ()  # the topic was cut or made anew while it was read, or records went astray
         expected = self.next_offset
         for record in records:
             if record.offset != expected or self.restarted_from is not None:
@@ -78,7 +78,7 @@ class Place:
 
     def move(self, to: Position) -> None:
         """A batch up to `to` was committed."""
-        self.known, self.next_offset = to, to.next_offset
+        self.known, self.next_offset, self.doubts = to, to.next_offset, 0
 
     def _settle(self, records: Sequence[Record]) -> tuple[Verdict, Sequence[Record]]:
         """Judge the first records after a placement; they must begin where reading was told to begin."""
@@ -97,7 +97,7 @@ class Place:
                 return Verdict.START_AGAIN, ()
         elif first.offset < self.next_offset:
             return Verdict.PLACE_AGAIN, ()
-        self.settled, self.doubts = True, 0
+        self.settled = True
         return Verdict.GO_ON, records
 
     def _gap(self, expected: int, found: int) -> Gap:
