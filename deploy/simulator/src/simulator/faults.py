@@ -80,14 +80,20 @@ class Faults:
         self.restart(seed)
 
     def restart(self, seed: str) -> None:
-        """Make nothing go wrong, and draw anew from `seed`."""
-        self._random = random.Random(seed)  # noqa: S311 (repeatable on purpose)
+        """Make nothing go wrong, and draw anew from `seed`.
+
+        Plans, orders and bytes are drawn apart: when a delivery is sent must not change what befalls the next.
+        """
+        self._plans, self._orders, self._bytes = (
+            random.Random(f"{seed}:{purpose}")  # noqa: S311 (repeatable on purpose)
+            for purpose in ("plans", "orders", "bytes")
+        )
         self.dial = Dial()
         self.once.clear()
 
     def plan(self) -> Plan:
         """Return what happens to the next delivery. Takes the same number of draws each time."""
-        draws = [self._random.random() for _ in range(5)]
+        draws = [self._plans.random() for _ in range(5)]
         if self.once and self.once[0].fault != "reorder":
             return _planned(self.once.popleft())
         dial = self.dial
@@ -117,12 +123,12 @@ class Faults:
 
     def shuffle(self, things: list[int]) -> None:
         """Put `things` into another order, in place."""
-        self._random.shuffle(things)
+        self._orders.shuffle(things)
 
     def altered(self, body: bytes) -> bytes:
         """Return `body` with one digit changed, as somebody would who wants another amount."""
         places = [place for place, byte in enumerate(body) if 0x30 <= byte <= 0x39] or list(range(len(body)))
-        place = self._random.choice(places)
+        place = self._bytes.choice(places)
         return body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
 
 
