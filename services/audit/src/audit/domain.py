@@ -1,4 +1,4 @@
-"""What becomes of a consumed record: recorded, duplicate, quarantined or technical; and that every offset is one of them.
+"""What becomes of a consumed record: recorded, duplicate, quarantined or technical. Every offset is one of them.
 
 Nothing here reads or writes. A batch is settled against the ids that the log already holds; sequence numbers follow
 the head without gaps, because whoever settles holds the head's lock.
@@ -88,7 +88,7 @@ class Technical:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Offsets `first` up to, not including, `end` that Kafka does not hold; no explanation means that we do not know."""
+    """Offsets `first` up to, not including, `end` that Kafka does not hold; without an explanation nobody knows why."""
 
     place: Place
     first: int
@@ -118,7 +118,12 @@ class Tally:
     @property
     def total(self) -> int:
         return (
-            self.recorded + self.duplicate + self.quarantined + self.technical + self.explained_gap + self.unexplained_gap
+            self.recorded
+            + self.duplicate
+            + self.quarantined
+            + self.technical
+            + self.explained_gap
+            + self.unexplained_gap
         )
 
 
@@ -170,8 +175,10 @@ def tallies(settled: Settled, gaps: Iterable[Gap]) -> dict[Place, Tally]:
         count(item.entry.pointer.place, **{"recorded" if understood else "quarantined": 1})
     for duplicate in settled.duplicates:
         count(duplicate.pointer.place, duplicate=1)
-    for quarantined in (*settled.conflicts, *settled.unreadable):
-        count(quarantined.pointer.place, quarantined=1)
+    for conflict in settled.conflicts:
+        count(conflict.pointer.place, quarantined=1)
+    for unreadable in settled.unreadable:
+        count(unreadable.pointer.place, quarantined=1)
     for technical in settled.technical:
         count(technical.pointer.place, technical=1)
     for gap in gaps:

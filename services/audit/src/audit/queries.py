@@ -43,7 +43,7 @@ def _records(wanted: Wanted) -> Select[Any]:
         (wanted.since, search.c.occurred_at >= wanted.since),
         (wanted.until, search.c.occurred_at < wanted.until),
     ]
-    query = select(*_WITHOUT_BYTES).where(*(clause for value, clause in given if value is not None))
+    query: Select[Any] = select(*_WITHOUT_BYTES).where(*(clause for value, clause in given if value is not None))
     asked = [clause for value, clause in projected if value is not None]
     if asked:
         query = query.join(search, search.c.seq == audit_log.c.seq).where(*asked)

@@ -26,7 +26,8 @@ _KNOWN = text(
 _CLAIM = text(
     """
     INSERT INTO audit.event_ids (source, event_id, sha256, seq)
-    SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[]), CAST(:hashes AS bytea[]), CAST(:seqs AS bigint[]))
+    SELECT * FROM unnest(
+        CAST(:sources AS text[]), CAST(:ids AS text[]), CAST(:hashes AS bytea[]), CAST(:seqs AS bigint[]))
     """
 )
 _COLUMNS = {
@@ -83,16 +84,16 @@ _COVER = text(
     INSERT INTO audit.coverage AS held
         (topic, partition, incarnation, first_offset, next_offset,
          recorded, duplicate, quarantined, technical, explained_gap, unexplained_gap)
-    VALUES (:topic, :partition, :incarnation, :first_offset, :first_offset + :total,
+    VALUES (:topic, :partition, :incarnation, CAST(:first_offset AS bigint), CAST(:first_offset AS bigint) + CAST(:total AS bigint),
             :recorded, :duplicate, :quarantined, :technical, :explained_gap, :unexplained_gap)
     ON CONFLICT (topic, partition, incarnation) DO UPDATE SET
-        next_offset = held.next_offset + :total,
-        recorded = held.recorded + :recorded,
-        duplicate = held.duplicate + :duplicate,
-        quarantined = held.quarantined + :quarantined,
-        technical = held.technical + :technical,
-        explained_gap = held.explained_gap + :explained_gap,
-        unexplained_gap = held.unexplained_gap + :unexplained_gap
+        next_offset = held.next_offset + CAST(:total AS bigint),
+        recorded = held.recorded + excluded.recorded,
+        duplicate = held.duplicate + excluded.duplicate,
+        quarantined = held.quarantined + excluded.quarantined,
+        technical = held.technical + excluded.technical,
+        explained_gap = held.explained_gap + excluded.explained_gap,
+        unexplained_gap = held.unexplained_gap + excluded.unexplained_gap
     """
 )
 
@@ -151,7 +152,12 @@ async def quarantine(
 ) -> None:
     """Set aside what is no event of ours, and note the records whose type is not understood yet."""
     rows = [
-        {**_pointer(item.pointer.place, item.pointer.offset), "reason": "unreadable", "detail": item.detail, "seq": None}
+        {
+            **_pointer(item.pointer.place, item.pointer.offset),
+            "reason": "unreadable",
+            "detail": item.detail,
+            "seq": None,
+        }
         | {"key": item.key, "value": item.value, "found_at": at}
         for item in unreadable
     ] + [

@@ -59,7 +59,9 @@ audit_log = Table(
     Column("value", LargeBinary, nullable=False),
     Index("audit_log_entity", "entity_type", "entity_id", "seq"),
     Index("audit_log_workflow", "workflow_name", "workflow_id", "seq"),
-    CheckConstraint("schema_status IN ('known', 'unknown_type', 'unknown_version', 'unreadable_body')", "audit_log_status"),
+    CheckConstraint(
+        "schema_status IN ('known', 'unknown_type', 'unknown_version', 'unreadable_body')", "audit_log_status"
+    ),
     postgresql_partition_by="RANGE (seq)",
 )
 

@@ -84,14 +84,15 @@ async def _missing_guards(connection: AsyncConnection) -> list[Finding]:
         {"schema": SCHEMA, "guarded": list(_GUARDED)},
     )
     for row in triggers:
-        for guard in ("append_only", "no_truncate"):
-            if not getattr(row, guard):
-                findings.append(Finding(Verdict.TAMPERED, "missing_trigger", f"{SCHEMA}.{row.relation}", guard))
+        missing = [guard for guard in ("append_only", "no_truncate") if not getattr(row, guard)]
+        relation = f"{SCHEMA}.{row.relation}"
+        findings += [Finding(Verdict.TAMPERED, "missing_trigger", relation, guard) for guard in missing]
     allowed = await connection.execute(
         text(
             """
             SELECT relation, privilege
-            FROM unnest(CAST(:guarded AS text[])) AS relation, unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS privilege
+            FROM unnest(CAST(:guarded AS text[])) AS relation,
+                 unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS privilege
             WHERE has_table_privilege(current_user, :schema || '.' || relation, privilege)
             """
         ),
@@ -120,7 +121,9 @@ async def _rows(connection: AsyncConnection, last_seq: int, findings: list[Findi
             if row.claimed_sha256 is None:
                 findings.append(Finding(Verdict.TAMPERED, "missing", f"seq {row.seq}", "its id is not in event_ids"))
             elif hashlib.sha256(row.value).digest() != row.claimed_sha256:
-                findings.append(Finding(Verdict.TAMPERED, "row", f"seq {row.seq} column value", "other bytes than recorded"))
+                findings.append(
+                    Finding(Verdict.TAMPERED, "row", f"seq {row.seq} column value", "other bytes than recorded")
+                )
             else:
                 findings.extend(_columns(row))
     if expected != last_seq:
@@ -157,7 +160,9 @@ async def _coverage(connection: AsyncConnection, findings: list[Finding]) -> int
     offsets = 0
     for row in await queries.list_coverage(connection):
         where = f"{row.topic}/{row.partition}" + (f" (made anew {row.incarnation} times)" if row.incarnation else "")
-        counted = row.recorded + row.duplicate + row.quarantined + row.technical + row.explained_gap + row.unexplained_gap
+        counted = (
+            row.recorded + row.duplicate + row.quarantined + row.technical + row.explained_gap + row.unexplained_gap
+        )
         offsets += counted
         if counted != row.next_offset - row.first_offset:
             detail = f"{counted} offsets accounted for between {row.first_offset} and {row.next_offset}"

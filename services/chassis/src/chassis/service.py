@@ -17,12 +17,12 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from chassis import telemetry
 from chassis.clock import BusinessClock
 from chassis.consumer import Consumer
-from chassis.database import Database, create_engine
+from chassis.database import Database, Wake, create_engine
 from chassis.relay import Relay
 from chassis.settings import Settings
 from chassis.tokens import Verifier
@@ -48,6 +48,20 @@ class Part(Protocol):
         """Whether this part can do its work now, for the readiness endpoint."""
 
 
+class Ingress(Protocol):
+    """A door of its own beside the API: plain routes, and the parts that they need while they are open."""
+
+    @property
+    def routes(self) -> Sequence[Route]: ...
+
+    @property
+    def parts(self) -> Sequence[Part]: ...
+
+    @property
+    def committed(self) -> Wake:
+        """Set whenever something that arrived has been committed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service(Generic[S]):
     """What one service consists of; its package, schema and settings prefix follow from its name."""
@@ -56,7 +70,7 @@ class Service(Generic[S]):
     settings: type[S]
     metadata: MetaData
     routers: Sequence[APIRouter] = ()
-    routes: Callable[[Runtime[S]], Sequence[BaseRoute]] | None = None
+    ingress: Callable[[Runtime[S]], Ingress] | None = None
     consumers: Sequence[Consumer] = ()
     workers: Sequence[Callable[[Runtime[S]], Part]] = ()
     resources: Sequence[Callable[[Runtime[S]], AbstractAsyncContextManager[Any]]] = ()
@@ -80,6 +94,7 @@ class Runtime(Generic[S]):
         self.clock = BusinessClock(settings.clock_file)
         self.verifier = Verifier(settings.token_public_keys, audience=service.name)
         self.parts: list[Part] = []
+        self.ingress: Ingress | None = None
         self.failed = asyncio.Event()
         self._stopping = False
         self._exit = AsyncExitStack()
@@ -95,6 +110,8 @@ class Runtime(Generic[S]):
         )
         self.database = Database(engine, service=service.name, schema=service.schema, clock=self.clock)
         self._exit.push_async_callback(self.database.close)
+        if service.ingress is not None and settings.http:
+            self.ingress = service.ingress(self)
         for resource in service.resources:
             await self._exit.enter_async_context(resource(self))
         return self
@@ -110,15 +127,13 @@ class Runtime(Generic[S]):
             settings=self.settings,
             checks=lambda: [part.check() for part in self.parts],
         )
-        app = application(
+        return application(
             self.service.name,
             routers=self.service.routers if self.settings.http else (),
             state=state,
             lifespan=self._lifespan,
+            routes=() if self.ingress is None else self.ingress.routes,
         )
-        if self.service.routes is not None and self.settings.http:
-            app.router.routes.extend(self.service.routes(self))
-        return app
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -142,7 +157,7 @@ class Runtime(Generic[S]):
 
     def _make_parts(self) -> Sequence[Part]:
         settings, service = self.settings, self.service
-        parts: list[Part] = []
+        parts: list[Part] = [] if self.ingress is None else [*self.ingress.parts]
         if settings.relay:
             parts.append(Relay.of(self.database, settings))
         if settings.consume:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr, field_validator
-
 from chassis.settings import Settings
+from pydantic import Field, SecretStr, field_validator
 
 
 class PaymentsSettings(Settings):
@@ -16,6 +15,12 @@ class PaymentsSettings(Settings):
     gocardless_webhook_secrets: SecretStr = Field(
         SecretStr(""), description="Signing secrets of GoCardless' endpoint, separated by commas; all are active"
     )
+    gocardless_livemode: bool = Field(False, description="Whether GoCardless deliveries are live; they do not say")
+    gocardless_api_url: str = Field("https://api.gocardless.com", description="Where GoCardless objects are read")
+    gocardless_access_token: SecretStr = Field(SecretStr(""), description="Reads GoCardless payments and mandates")
+    stripe_api_url: str = Field("https://api.stripe.com", description="Where Stripe objects are read")
+    stripe_api_key: SecretStr = Field(SecretStr(""), description="Reads Stripe charges that no delivery has told of")
+    provider_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for a provider's answer")
     delivery_max_bytes: int = Field(8 * 1_048_576, gt=0, description="Largest delivery; beyond it: 413")
     deliveries_in_flight_max_bytes: int = Field(
         64 * 1_048_576, gt=0, description="Bytes of all deliveries being received at once; beyond it: 503"

@@ -129,3 +129,4 @@ def _key_fields(cls: Any) -> tuple[str, ...]:
 
 for _each in KINDS.values():
     _readers(cast(Any, _each))
+    _key_fields(cast(Any, _each))

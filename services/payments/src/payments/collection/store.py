@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+from chassis.clock import real_now
 from chassis.ids import new_id
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -41,11 +42,23 @@ _STUBS = text(
     """
 )
 _LOCK = text('SELECT key FROM payments.provider_objects WHERE key = ANY(:keys) ORDER BY key COLLATE "C" FOR UPDATE')
+# Of a mandate only what describes it belongs to a group: its other payments are groups of their own.
 _FACTS = text(
     """
     SELECT f.id, f.body FROM payments.provider_facts AS f
-    WHERE f.id IN (SELECT fact_id FROM payments.fact_names WHERE key = ANY(:keys))
-    ORDER BY f.id
+    JOIN (
+        SELECT fact_id, false AS described FROM payments.fact_names WHERE key = ANY(:grouped)
+        UNION
+        SELECT fact_id, true FROM payments.fact_names WHERE key = ANY(:mandates)
+    ) AS n ON n.fact_id = f.id
+    WHERE NOT n.described OR f.body ->> 'kind' = 'mandate_described'
+    """
+)
+_NAMING = text(
+    """
+    SELECT DISTINCT other.key FROM payments.fact_names AS one
+    JOIN payments.fact_names AS other USING (fact_id)
+    WHERE one.key = ANY(:keys)
     """
 )
 _ADD_FACTS = text(
@@ -62,6 +75,7 @@ _ADD_NAMES = text(
     SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:facts AS bigint[]))
     """
 )
+_REFOLD = text("INSERT INTO payments.pending_events (kind, subject, received_at) VALUES ('refold', :subject, :now)")
 _IDS_OF: Final = {
     "payments": text("SELECT key, id FROM payments.payments WHERE key = ANY(:keys)"),
     "invoices": text("SELECT key, id FROM payments.invoices WHERE key = ANY(:keys)"),
@@ -140,9 +154,7 @@ async def lock_group(connection: AsyncConnection, wanted: Collection[Key]) -> Lo
     keys = frozenset(wanted)
     for _ in range(_ROUNDS_MAX):
         savepoint = await connection.begin_nested()
-        texts = sorted(key.text for key in keys)
-        await connection.execute(_STUBS, {"keys": texts})
-        await connection.execute(_LOCK, {"keys": texts})
+        await lock_objects(connection, keys)
         facts = await _closure(connection, keys)
         grown = keys.union(*(codec.names(fact) for fact in facts))
         if grown == keys:
@@ -153,25 +165,50 @@ async def lock_group(connection: AsyncConnection, wanted: Collection[Key]) -> Lo
     raise GroupStillGrowsError(f"{len(keys)} objects after {_ROUNDS_MAX} rounds")
 
 
+async def lock_objects(connection: AsyncConnection, keys: Collection[Key]) -> None:
+    """Lock just these objects, in the order of their keys, known or not."""
+    texts = {"keys": sorted(key.text for key in keys)}
+    await connection.execute(_STUBS, texts)
+    await connection.execute(_LOCK, texts)
+
+
+async def queue_refolds(connection: AsyncConnection, customers: Sequence[Key]) -> None:
+    """Have the worker fold again whatever names these customers."""
+    if customers:
+        await connection.execute(_REFOLD, [{"subject": key.text, "now": real_now()} for key in customers])
+
+
 async def _closure(connection: AsyncConnection, keys: frozenset[Key]) -> tuple[Fact, ...]:
     """All facts that name a key of the group, or a key that such a fact names in turn."""
     found: dict[int, Fact] = {}
     asked: set[Key] = set()
-    open_keys = {key for key in keys if _ties(key)}
-    while open_keys:
-        asked |= open_keys
-        rows = await connection.execute(_FACTS, {"keys": sorted(key.text for key in open_keys)})
+    fresh_keys = {key for key in keys if key.kind in GROUPED or key.kind == MANDATE}
+    while fresh_keys:
+        asked |= fresh_keys
+        texts = {
+            "grouped": [key.text for key in fresh_keys if key.kind in GROUPED],
+            "mandates": [key.text for key in fresh_keys if key.kind == MANDATE],
+        }
+        rows = await connection.execute(_FACTS, texts)
         fresh = {row.id: codec.from_json(row.body) for row in rows if row.id not in found}
-        for number, fact in fresh.items():
-            if any(key in asked for key in codec.names(fact) if key.kind in GROUPED) or codec.describes_mandate(fact):
-                found[number] = fact
-        open_keys = {key for fact in fresh.values() for key in codec.names(fact) if _ties(key)} - asked
+        found |= fresh
+        named = {key for fact in fresh.values() for key in codec.names(fact)}
+        fresh_keys = {key for key in named if key.kind in GROUPED or key.kind == MANDATE} - asked
     return tuple(found[number] for number in sorted(found))
 
 
-def _ties(key: Key) -> bool:
-    """Whether facts about this object belong to the group: customers have none, mandates tell whose they are."""
-    return key.kind in GROUPED or key.kind == MANDATE
+async def groups_naming(connection: AsyncConnection, references: Collection[Key]) -> frozenset[Key]:
+    """The grouped objects of all facts that name these customers or mandates, through mandates too."""
+    found: set[Key] = set()
+    asked: set[Key] = set()
+    fresh = set(references)
+    while fresh:
+        asked |= fresh
+        rows = await connection.execute(_NAMING, {"keys": sorted(key.text for key in fresh)})
+        named = {Key.parse(row.key) for row in rows}
+        found |= {key for key in named if key.kind in GROUPED}
+        fresh = {key for key in named if key.kind == MANDATE} - asked
+    return frozenset(found)
 
 
 async def add_facts(connection: AsyncConnection, facts: Sequence[NewFact]) -> None:

@@ -108,7 +108,8 @@ def tell(event_type: str, facts: Sequence[Fact], before: Group, after: Group) ->
     invoice = _invoice(facts, payment, after)
     was = before.payment(payment.key) if payment else None
     old, new = snapshot(was) if was else None, snapshot(payment) if payment else None
-    outcome, words = _outcome(payment, invoice, changed=payment is not None and old != new)
+    invoice_changed = invoice is not None and before.invoice(invoice.key) != invoice
+    outcome, words = _outcome(payment, invoice, changed=old != new, invoice_changed=invoice_changed)
     member = payment.member if payment and payment.member else invoice.member if invoice else None
     return Telling(
         what=_LATE if _is_late(event_type, facts, payment) else _WHAT.get(event_type, f"an event of type {event_type}"),
@@ -142,15 +143,18 @@ def _invoice(facts: Sequence[Fact], payment: PaymentView | None, group: Group) -
     return group.invoice(payment.invoice) if payment and payment.invoice else None
 
 
-def _outcome(payment: PaymentView | None, invoice: InvoiceView | None, *, changed: bool) -> tuple[Outcome, str | None]:
+def _outcome(
+    payment: PaymentView | None, invoice: InvoiceView | None, *, changed: bool, invoice_changed: bool
+) -> tuple[Outcome, str | None]:
+    unmoved = "no payment moved" if invoice_changed else "already known"
     if payment is None:
         if invoice is None or invoice.member is None:
             return "parked", "awaiting customer" if invoice else "awaiting payment"
-        return "no_change", "no payment moved"
+        return "no_change", unmoved
     words = ", ".join(payment.awaiting) or None
     if payment.member is None or payment.amount_minor is None:
         return "parked", words
-    return ("applied", words) if changed else ("no_change", words or "already known")
+    return ("applied", words) if changed else ("no_change", words or unmoved)
 
 
 def _is_late(event_type: str, facts: Sequence[Fact], payment: PaymentView | None) -> bool:

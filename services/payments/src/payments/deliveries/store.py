@@ -9,25 +9,15 @@ from typing import Any, Final
 
 import asyncpg
 
-Provider = str
+from payments.deliveries.domain import EventIdentity, Provider, ProviderEvent
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivedEvent:
-    """One provider event within a delivery; `id` is ours, `event_id` the provider's."""
+    """One provider event within a delivery; `id` is ours, should nobody have brought this event before."""
 
     id: str
-    position: int
-    account: str
-    livemode: bool
-    event_id: str
-    type: str
-    api_version: str | None
-    content_hash: bytes
-
-    @property
-    def identity(self) -> tuple[str, bool, str]:
-        return (self.account, self.livemode, self.event_id)
+    event: ProviderEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +53,35 @@ class Rejected:
 
 
 # Events are upserted in the order of their identity, so that two groups with the same events cannot deadlock. A
-# repeated event only counts; one with other content under the same identity and API version is queued as a conflict.
-# The id that comes back tells who was first: ours, or the one that the table held.
+# repeated event only counts; another rendering of it is queued as an alternative, other content as a conflict (the same
+# rules as `domain.compare`). The id that comes back tells who was first: ours, or the one that the table held.
 _ACCEPT: Final = """
 WITH given AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[],
-                         $8::bytea[], $9::uuid[], $10::integer[], $11::timestamptz[])
-        AS e (id, provider, account, livemode, event_id, type, api_version, content_hash, delivery_id, position,
-              received_at)
+                         $8::bytea[], $9::bytea[], $10::uuid[], $11::integer[], $12::timestamptz[])
+        AS e (id, provider, account, livemode, event_id, type, api_version, content_hash, essence_hash, delivery_id,
+              position, received_at)
 ), kept AS (
     INSERT INTO payments.provider_events AS held
-        (id, provider, account, livemode, event_id, type, api_version, content_hash, delivery_id, position, deliveries)
-    SELECT id, provider, account, livemode, event_id, type, api_version, content_hash, delivery_id, position, 1
+        (id, provider, account, livemode, event_id, type, api_version, content_hash, essence_hash, delivery_id,
+         position, deliveries)
+    SELECT id, provider, account, livemode, event_id, type, api_version, content_hash, essence_hash, delivery_id,
+           position, 1
     FROM given ORDER BY provider, account, livemode, event_id
     ON CONFLICT (provider, account, livemode, event_id) DO UPDATE SET deliveries = held.deliveries + 1
-    RETURNING id, provider, account, livemode, event_id, content_hash, api_version
+    RETURNING id, provider, account, livemode, event_id, content_hash, essence_hash, api_version
 ), queued AS (
     INSERT INTO payments.pending_events (delivery_id, position, provider_event_id, kind, received_at)
-    SELECT given.delivery_id, given.position, kept.id, CASE WHEN kept.id = given.id THEN 'event' ELSE 'conflict' END,
+    SELECT given.delivery_id, given.position, kept.id,
+           CASE WHEN kept.id = given.id THEN 'event'
+                WHEN kept.api_version IS DISTINCT FROM given.api_version AND kept.essence_hash = given.essence_hash
+                THEN 'alternative' ELSE 'conflict' END,
            given.received_at
     FROM given JOIN kept USING (provider, account, livemode, event_id)
-    WHERE kept.id = given.id
-       OR (kept.content_hash <> given.content_hash AND kept.api_version IS NOT DISTINCT FROM given.api_version)
+    WHERE kept.id = given.id OR kept.content_hash <> given.content_hash
     UNION ALL
     SELECT delivery_id, position, NULL, 'unreadable', received_at
-    FROM unnest($12::uuid[], $13::integer[], $14::timestamptz[]) AS u (delivery_id, position, received_at)
+    FROM unnest($13::uuid[], $14::integer[], $15::timestamptz[]) AS u (delivery_id, position, received_at)
     RETURNING delivery_id
 )
 INSERT INTO payments.webhook_deliveries
@@ -96,8 +90,8 @@ INSERT INTO payments.webhook_deliveries
 SELECT id, provider, account,
        CASE WHEN id IN (SELECT delivery_id FROM queued) THEN 'accepted' ELSE 'processed' END,
        received_at, received_at, 1, 200, verified_by, headers, body, octet_length(body), sha256, events
-FROM unnest($15::uuid[], $16::text[], $17::text[], $18::timestamptz[], $19::text[], $20::bytea[], $21::bytea[],
-            $22::bytea[], $23::integer[])
+FROM unnest($16::uuid[], $17::text[], $18::text[], $19::timestamptz[], $20::text[], $21::bytea[], $22::bytea[],
+            $23::bytea[], $24::integer[])
     AS d (id, provider, account, received_at, verified_by, headers, body, sha256, events)
 """
 
@@ -123,30 +117,32 @@ async def accept(connection: asyncpg.Connection, deliveries: Sequence[Arrived]) 
 
 def _waves(deliveries: Sequence[Arrived]) -> list[list[tuple[Arrived, ArrivedEvent]]]:
     """All events, in lists in which no identity occurs twice: one statement cannot upsert a row twice."""
-    waves: list[dict[tuple[Any, ...], tuple[Arrived, ArrivedEvent]]] = [{}]
+    waves: list[dict[EventIdentity, tuple[Arrived, ArrivedEvent]]] = [{}]
     for delivery in deliveries:
-        for event in delivery.events:
-            identity = (delivery.provider, *event.identity)
+        for arrived in delivery.events:
+            identity = arrived.event.identity
             wave = next((wave for wave in waves if identity not in wave), None)
             if wave is None:
                 wave = {}
                 waves.append(wave)
-            wave[identity] = (delivery, event)
+            wave[identity] = (delivery, arrived)
     return [list(wave.values()) for wave in waves]
 
 
 def _event_columns(wave: Sequence[tuple[Arrived, ArrivedEvent]]) -> Sequence[list[Any]]:
+    events = [arrived.event for _, arrived in wave]
     return (
-        [event.id for _, event in wave],
-        [delivery.provider for delivery, _ in wave],
-        [event.account for _, event in wave],
-        [event.livemode for _, event in wave],
-        [event.event_id for _, event in wave],
-        [event.type for _, event in wave],
-        [event.api_version for _, event in wave],
-        [event.content_hash for _, event in wave],
+        [arrived.id for _, arrived in wave],
+        [event.identity.provider for event in events],
+        [event.identity.account for event in events],
+        [event.identity.livemode for event in events],
+        [event.identity.id for event in events],
+        [event.type for event in events],
+        [event.api_version for event in events],
+        [event.content_hash for event in events],
+        [event.essence_hash for event in events],
         [delivery.id for delivery, _ in wave],
-        [event.position for _, event in wave],
+        [event.index for event in events],
         [delivery.received_at for delivery, _ in wave],
     )
 

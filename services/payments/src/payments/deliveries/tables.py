@@ -73,6 +73,7 @@ provider_events = Table(
     Column("type", Text, nullable=False),
     Column("api_version", Text),
     Column("content_hash", LargeBinary, nullable=False),
+    Column("essence_hash", LargeBinary, nullable=False),
     Column("delivery_id", Uuid, nullable=False),
     Column("position", Integer, nullable=False),
     Column("deliveries", Integer, nullable=False),
@@ -84,15 +85,45 @@ provider_events = Table(
     Index("provider_events_delivery", "delivery_id"),
 )
 
+fetched_objects = Table(
+    "fetched_objects",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("read_at", DateTime(timezone=True), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("fetched_objects_key", "key", "read_at"),
+)
+
+fetches = Table(
+    "fetches",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("why", Text, nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text),
+    Index("fetches_due", "due_at"),
+)
+
 pending_events = Table(
     "pending_events",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("delivery_id", Uuid, ForeignKey("webhook_deliveries.id"), nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("provider_event_id", Uuid),
     Column("kind", Text, nullable=False),
+    Column("delivery_id", Uuid, ForeignKey("payments.webhook_deliveries.id")),
+    Column("position", Integer),
+    Column("provider_event_id", Uuid),
+    Column("fetched_id", Uuid, ForeignKey("payments.fetched_objects.id")),
+    Column("subject", Text),
     Column("received_at", DateTime(timezone=True), nullable=False),
-    CheckConstraint("kind IN ('event', 'conflict', 'unreadable')", name="pending_events_kind"),
+    CheckConstraint(
+        "kind IN ('event', 'alternative', 'conflict', 'unreadable', 'fetched', 'refold')", name="pending_events_kind"
+    ),
+    CheckConstraint(
+        "CASE kind WHEN 'fetched' THEN fetched_id IS NOT NULL WHEN 'refold' THEN subject IS NOT NULL"
+        " ELSE delivery_id IS NOT NULL AND position IS NOT NULL END",
+        name="pending_events_input",
+    ),
     Index("pending_events_delivery", "delivery_id"),
 )

@@ -41,6 +41,8 @@ journals = Table(
     Column("number", BigInteger, Identity(always=True), nullable=False, unique=True),
     Column("source", Text, nullable=False),
     Column("source_key", Text, nullable=False),
+    Column("economic_key", Text, nullable=False),
+    Column("subject", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("words", Text, nullable=False),
     Column("effective_at", DateTime(timezone=True), nullable=False),
@@ -53,7 +55,9 @@ journals = Table(
     Column("member_id", Text),
     Column("written_by", TransactionId, nullable=False, server_default="pg_current_xact_id()"),
     UniqueConstraint("source", "source_key", name="journals_source"),
+    CheckConstraint("kind IN ('original', 'reversal', 'correction')", name="journals_kind"),
     Index("journals_payment", "payment_id", "number"),
+    Index("journals_subject", "subject"),
 )
 
 ledger_entries = Table(
@@ -65,6 +69,8 @@ ledger_entries = Table(
     Column("currency", Text, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("phase", Text, nullable=False),
+    Column("tax_code", Text, nullable=False),
+    CheckConstraint("tax_code IN ('GST', 'FRE', 'N-T')", name="ledger_entries_tax_code"),
     CheckConstraint("amount_minor <> 0", name="ledger_entries_amount"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="ledger_entries_currency"),
     CheckConstraint("phase IN ('pending', 'posted')", name="ledger_entries_phase"),

@@ -53,6 +53,7 @@ CREATE TABLE payments.provider_events (
     type text NOT NULL,
     api_version text,
     content_hash bytea NOT NULL,
+    essence_hash bytea NOT NULL,
     delivery_id uuid NOT NULL,
     position integer NOT NULL,
     deliveries integer NOT NULL,
@@ -65,13 +66,39 @@ CREATE TABLE payments.provider_events (
 
 CREATE INDEX provider_events_delivery ON payments.provider_events (delivery_id);
 
+CREATE TABLE payments.fetched_objects (
+    id uuid NOT NULL PRIMARY KEY,
+    key text NOT NULL,
+    read_at timestamptz NOT NULL,
+    body bytea NOT NULL
+);
+
+CREATE INDEX fetched_objects_key ON payments.fetched_objects (key, read_at);
+
+CREATE TABLE payments.fetches (
+    key text NOT NULL PRIMARY KEY,
+    why text NOT NULL,
+    due_at timestamptz NOT NULL,
+    attempts integer NOT NULL,
+    last_error text
+);
+
+CREATE INDEX fetches_due ON payments.fetches (due_at);
+
 CREATE TABLE payments.pending_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    delivery_id uuid NOT NULL REFERENCES payments.webhook_deliveries,
-    position integer NOT NULL,
+    kind text NOT NULL CONSTRAINT pending_events_kind
+        CHECK (kind IN ('event', 'alternative', 'conflict', 'unreadable', 'fetched', 'refold')),
+    delivery_id uuid REFERENCES payments.webhook_deliveries,
+    position integer,
     provider_event_id uuid,
-    kind text NOT NULL CONSTRAINT pending_events_kind CHECK (kind IN ('event', 'conflict', 'unreadable')),
-    received_at timestamptz NOT NULL
+    fetched_id uuid REFERENCES payments.fetched_objects,
+    subject text,
+    received_at timestamptz NOT NULL,
+    CONSTRAINT pending_events_input CHECK (
+        CASE kind WHEN 'fetched' THEN fetched_id IS NOT NULL
+                  WHEN 'refold' THEN subject IS NOT NULL
+                  ELSE delivery_id IS NOT NULL AND position IS NOT NULL END)
 ) WITH (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
     autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000,
@@ -85,7 +112,9 @@ GRANT SELECT, INSERT, UPDATE ON payments.webhook_deliveries, payments.provider_e
 
 GRANT SELECT, UPDATE ON payments.rejected_bytes TO payments;
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON payments.pending_events TO payments;
+GRANT SELECT, INSERT ON payments.fetched_objects TO payments;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON payments.pending_events, payments.fetches TO payments;
 """
 
 

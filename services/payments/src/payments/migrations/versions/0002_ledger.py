@@ -22,7 +22,9 @@ CREATE TABLE payments.journals (
     number bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     source text NOT NULL,
     source_key text NOT NULL,
-    kind text NOT NULL,
+    economic_key text NOT NULL,
+    subject text NOT NULL,
+    kind text NOT NULL CONSTRAINT journals_kind CHECK (kind IN ('original', 'reversal', 'correction')),
     words text NOT NULL,
     effective_at timestamptz NOT NULL,
     effective_on date NOT NULL,
@@ -38,6 +40,8 @@ CREATE TABLE payments.journals (
 
 CREATE INDEX journals_payment ON payments.journals (payment_id, number);
 
+CREATE INDEX journals_subject ON payments.journals (subject);
+
 CREATE TABLE payments.ledger_entries (
     journal_id uuid NOT NULL REFERENCES payments.journals,
     line smallint NOT NULL,
@@ -45,6 +49,7 @@ CREATE TABLE payments.ledger_entries (
     currency text NOT NULL CONSTRAINT ledger_entries_currency CHECK (currency ~ '^[A-Z]{3}$'),
     amount_minor bigint NOT NULL CONSTRAINT ledger_entries_amount CHECK (amount_minor <> 0),
     phase text NOT NULL CONSTRAINT ledger_entries_phase CHECK (phase IN ('pending', 'posted')),
+    tax_code text NOT NULL CONSTRAINT ledger_entries_tax_code CHECK (tax_code IN ('GST', 'FRE', 'N-T')),
     PRIMARY KEY (journal_id, line)
 );
 

@@ -1,0 +1,152 @@
+"""Fetching: objects that facts name and nobody has described yet are read from their provider.
+
+A GoCardless delivery carries neither amount nor customer, so every direct debit needs this. Two transactions with the
+call between them: the first says that this process tries now, the second keeps the answer as an input for the
+worker. A process that dies in between leaves a row that is due again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from chassis.clock import real_now
+from chassis.database import Database, Wake
+from chassis.faults import Fault, classify
+from chassis.ids import new_id
+from chassis.web import Check
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payments.collection.domain import Fetch
+from payments.collection.objects import Key
+from payments.providers.clients import ObjectNotReadError, ReadsObjects
+
+log = structlog.get_logger()
+_AT_ONCE: Final = 10
+_TRYING_SECONDS: Final = 60
+_POLL_SECONDS: Final = 1.0
+_BACK_OFF_SECONDS: Final = (2, 10, 60, 300, 1_800, 3_600)
+
+_WANT = text(
+    """
+    INSERT INTO payments.fetches AS held (key, why, due_at, attempts)
+    SELECT key, why, :now + make_interval(secs => seconds), 0
+    FROM unnest(CAST(:keys AS text[]), CAST(:whys AS text[]), CAST(:seconds AS integer[])) AS f (key, why, seconds)
+    ORDER BY key
+    ON CONFLICT (key) DO NOTHING
+    """
+)
+_FORGET = text("DELETE FROM payments.fetches WHERE key = ANY(:keys)")
+_CLAIM = text(
+    """
+    UPDATE payments.fetches SET attempts = attempts + 1, due_at = :now + make_interval(secs => :trying)
+    WHERE key IN (
+        SELECT key FROM payments.fetches WHERE due_at <= :now ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    RETURNING key, attempts
+    """
+)
+_FAILED = text(
+    "UPDATE payments.fetches SET last_error = :told, due_at = :now + make_interval(secs => :wait) WHERE key = :key"
+)
+_KEEP = text("INSERT INTO payments.fetched_objects (id, key, read_at, body) VALUES (:id, :key, :now, :body)")
+_QUEUE = text("INSERT INTO payments.pending_events (kind, fetched_id, received_at) VALUES ('fetched', :id, :now)")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An object whose turn it is, for the how-manieth time."""
+
+    key: Key
+    attempts: int
+
+
+async def want(connection: AsyncConnection, fetches: Sequence[Fetch]) -> None:
+    """Ask for objects; one that is asked for already keeps its turn."""
+    if not fetches:
+        return
+    given = {"keys": [f.key.text for f in fetches], "whys": [f.why for f in fetches]}
+    await connection.execute(_WANT, {**given, "seconds": [f.after_seconds for f in fetches], "now": real_now()})
+
+
+async def forget(connection: AsyncConnection, keys: Sequence[Key]) -> None:
+    """Stop asking for objects that arrived by themselves."""
+    if keys:
+        await connection.execute(_FORGET, {"keys": sorted(key.text for key in keys)})
+
+
+class Fetcher:
+    """Reads what is due, for as long as the process lives."""
+
+    name = "payments.fetcher"
+
+    def __init__(self, database: Database, clients: ReadsObjects, *, wake: Wake, fetched: Wake) -> None:
+        """`wake` is set when something was asked for, `fetched` is set when there is work for the worker."""
+        self._database = database
+        self._clients = clients
+        self._wake = wake
+        self._fetched = fetched
+        self._stopping = False
+        self._ended = asyncio.Event()
+        self._failure: str | None = None
+
+    async def run(self) -> None:
+        """Fetch until stopped; database trouble is waited out."""
+        try:
+            while not self._stopping:
+                try:
+                    found = await self.step()
+                    self._failure = None
+                except Exception as error:
+                    if classify(error) is Fault.POISON:
+                        raise
+                    self._failure, found = type(error).__name__, 0
+                    log.warning("fetcher.waiting", error=self._failure)
+                if not found:
+                    await self._wake.wait(_POLL_SECONDS)
+        finally:
+            self._ended.set()
+
+    async def step(self) -> int:
+        """Read everything that is due now, side by side; returns how many objects that were."""
+        async with self._database.transaction() as tx:
+            given = {"now": real_now(), "trying": _TRYING_SECONDS, "limit": _AT_ONCE}
+            rows = await tx.connection.execute(_CLAIM, given)
+            due = [Due(Key.parse(row.key), row.attempts) for row in rows]
+        await asyncio.gather(*(self._fetch(each) for each in due))
+        return len(due)
+
+    async def _fetch(self, due: Due) -> None:
+        try:
+            body = await self._clients.read(due.key)
+        except ObjectNotReadError as error:
+            await self._failed(due, error)
+            return
+        fetched_id = new_id()
+        async with self._database.transaction() as tx:
+            now = real_now()
+            await tx.connection.execute(_KEEP, {"id": fetched_id, "key": due.key.text, "now": now, "body": body})
+            await tx.connection.execute(_QUEUE, {"id": fetched_id, "now": now})
+            await tx.connection.execute(_FORGET, {"keys": [due.key.text]})
+        self._fetched.set()
+
+    async def _failed(self, due: Due, error: ObjectNotReadError) -> None:
+        wait = _BACK_OFF_SECONDS[min(due.attempts, len(_BACK_OFF_SECONDS)) - 1]
+        log.warning("fetcher.not_read", key=due.key.text, attempts=due.attempts, told=error.told, wait_seconds=wait)
+        async with self._database.transaction() as tx:
+            given = {"told": error.told, "wait": wait, "key": due.key.text, "now": real_now()}
+            await tx.connection.execute(_FAILED, given)
+
+    async def stop(self) -> None:
+        """Let the reads in flight end."""
+        self._stopping = True
+        self._wake.set()
+        await self._ended.wait()
+
+    def check(self) -> Check:
+        """Whether fetching can go on."""
+        return Check(self.name, self._failure is None, self._failure or "reading what is due")

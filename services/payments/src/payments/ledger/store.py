@@ -1,0 +1,168 @@
+"""How journals are written and read: insert only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from chassis.ids import new_id
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payments.collection.objects import Key
+from payments.ledger.domain import Entry, Journal
+
+_STANDING = text(
+    """
+    SELECT j.id, j.source, j.source_key, j.economic_key, j.subject, j.kind, j.words, j.effective_at,
+           r.source_key AS reverses, j.member_id
+    FROM payments.journals AS j LEFT JOIN payments.journals AS r ON r.id = j.reverses
+    WHERE j.subject = ANY(:subjects) ORDER BY j.number
+    """
+)
+_ENTRIES = text(
+    """
+    SELECT journal_id, account, currency, amount_minor, phase, tax_code
+    FROM payments.ledger_entries WHERE journal_id = ANY(:journals) ORDER BY journal_id, line
+    """
+)
+_IDS = text("SELECT source, source_key, id FROM payments.journals WHERE source_key = ANY(:keys)")
+_ADD_JOURNALS = text(
+    """
+    INSERT INTO payments.journals
+        (id, source, source_key, economic_key, subject, kind, words, effective_at, effective_on, recorded_at, reverses,
+         caused_by, payment_id, invoice_id, member_id)
+    SELECT * FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:sources AS text[]), CAST(:source_keys AS text[]), CAST(:economic_keys AS text[]),
+        CAST(:subjects AS text[]), CAST(:kinds AS text[]), CAST(:words AS text[]), CAST(:effective_at AS timestamptz[]),
+        CAST(:effective_on AS date[]), CAST(:recorded_at AS timestamptz[]), CAST(:reverses AS uuid[]),
+        CAST(:caused_by AS uuid[]), CAST(:payments AS uuid[]), CAST(:invoices AS uuid[]), CAST(:members AS text[]))
+    """
+)
+_ADD_ENTRIES = text(
+    """
+    INSERT INTO payments.ledger_entries (journal_id, line, account, currency, amount_minor, phase, tax_code)
+    SELECT * FROM unnest(
+        CAST(:journals AS uuid[]), CAST(:lines AS smallint[]), CAST(:accounts AS text[]), CAST(:currencies AS text[]),
+        CAST(:amounts AS bigint[]), CAST(:phases AS text[]), CAST(:tax_codes AS text[]))
+    """
+)
+_MEMBER_ENTRIES = text(
+    """
+    SELECT j.id AS journal_id, j.economic_key, j.effective_at, j.recorded_at, j.words, j.caused_by, j.payment_id,
+           j.invoice_id, e.account, e.currency, e.amount_minor, e.phase
+    FROM payments.ledger_entries AS e JOIN payments.journals AS j ON j.id = e.journal_id
+    WHERE e.account = ANY(:accounts) AND e.phase = 'posted'
+      AND j.effective_at <= coalesce(:effective_until, 'infinity')
+      AND j.recorded_at <= coalesce(:recorded_until, 'infinity')
+    ORDER BY j.effective_at, j.number, e.line
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewJournal:
+    """A journal to post, with the ids that it refers to."""
+
+    journal: Journal
+    caused_by: str | None
+    payment_id: str | None
+    invoice_id: str | None
+
+
+async def standing(connection: AsyncConnection, subjects: Collection[Key]) -> tuple[Journal, ...]:
+    """Every journal that was posted for these objects, in the order of posting."""
+    rows = (await connection.execute(_STANDING, {"subjects": [key.text for key in subjects]})).all()
+    if not rows:
+        return ()
+    entries: dict[str, list[Entry]] = defaultdict(list)
+    for row in await connection.execute(_ENTRIES, {"journals": [row.id for row in rows]}):
+        entries[str(row.journal_id)].append(Entry(row.account, row.currency, row.amount_minor, row.phase, row.tax_code))
+    return tuple(
+        Journal(
+            source=row.source,
+            source_key=row.source_key,
+            economic_key=row.economic_key,
+            subject=Key.parse(row.subject),
+            kind=row.kind,
+            words=row.words,
+            effective_at=row.effective_at,
+            entries=tuple(entries[str(row.id)]),
+            reverses=row.reverses,
+            member_id=row.member_id,
+        )
+        for row in rows
+    )
+
+
+async def post(
+    connection: AsyncConnection, posted: Sequence[NewJournal], *, at: datetime, zone: ZoneInfo
+) -> Mapping[str, str]:
+    """Write journals with their entries; returns the id of each by source key. `zone` decides the effective day."""
+    if not posted:
+        return {}
+    ids = {new.journal.source_key: new_id() for new in posted}
+    reversed_elsewhere = {new.journal.reverses for new in posted if new.journal.reverses} - ids.keys()
+    known = dict(ids)
+    if reversed_elsewhere:
+        for row in await connection.execute(_IDS, {"keys": sorted(reversed_elsewhere)}):
+            known[row.source_key] = str(row.id)
+    await connection.execute(_ADD_JOURNALS, _journal_columns(posted, known, at=at, zone=zone))
+    await connection.execute(_ADD_ENTRIES, _entry_columns(posted, ids))
+    return ids
+
+
+def _journal_columns(
+    posted: Sequence[NewJournal], ids: Mapping[str, str], *, at: datetime, zone: ZoneInfo
+) -> dict[str, list[Any]]:
+    journals = [new.journal for new in posted]
+    return {
+        "ids": [ids[journal.source_key] for journal in journals],
+        "sources": [journal.source for journal in journals],
+        "source_keys": [journal.source_key for journal in journals],
+        "economic_keys": [journal.economic_key for journal in journals],
+        "subjects": [journal.subject.text for journal in journals],
+        "kinds": [journal.kind for journal in journals],
+        "words": [journal.words for journal in journals],
+        "effective_at": [journal.effective_at for journal in journals],
+        "effective_on": [journal.effective_at.astimezone(zone).date() for journal in journals],
+        "recorded_at": [at for _ in journals],
+        "reverses": [ids[journal.reverses] if journal.reverses else None for journal in journals],
+        "caused_by": [new.caused_by for new in posted],
+        "payments": [new.payment_id for new in posted],
+        "invoices": [new.invoice_id for new in posted],
+        "members": [journal.member_id for journal in journals],
+    }
+
+
+def _entry_columns(posted: Sequence[NewJournal], ids: Mapping[str, str]) -> dict[str, list[Any]]:
+    lines = [
+        (ids[new.journal.source_key], number, entry)
+        for new in posted
+        for number, entry in enumerate(new.journal.entries, 1)
+    ]
+    return {
+        "journals": [journal for journal, _, _ in lines],
+        "lines": [number for _, number, _ in lines],
+        "accounts": [entry.account for _, _, entry in lines],
+        "currencies": [entry.currency for _, _, entry in lines],
+        "amounts": [entry.amount_minor for _, _, entry in lines],
+        "phases": [entry.phase for _, _, entry in lines],
+        "tax_codes": [entry.tax_code for _, _, entry in lines],
+    }
+
+
+async def member_entries(
+    connection: AsyncConnection,
+    accounts: Sequence[str],
+    *,
+    effective_until: datetime | None,
+    recorded_until: datetime | None,
+) -> Sequence[Row[Any]]:
+    """Posted entries of a member's accounts with their journals, in the order of their effect."""
+    given = {"accounts": list(accounts), "effective_until": effective_until, "recorded_until": recorded_until}
+    return (await connection.execute(_MEMBER_ENTRIES, given)).all()

@@ -1,0 +1,107 @@
+"""Members and their ledger."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from chassis.web import CONFLICT, Problem, ReadTx, Tx, documents
+from contracts.envelope import Money
+from contracts.events import MemberUpdated
+from fastapi import APIRouter, Path, Query
+from payments.deliveries.domain import OWN_ACCOUNT, Provider
+from payments.ledger import use_cases as ledger
+from payments.members import store, use_cases
+from payments.members.store import Customer, CustomerTakenError, Member
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+router = APIRouter(tags=["members"])
+MemberId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="The caller's id")]
+PrintableText = r"^[^\x00-\x1f\x7f]+$"
+
+
+class CustomerReference(BaseModel):
+    """A customer as a provider knows them; `account` is `self` unless a connected account is meant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: Provider
+    reference: str = Field(min_length=1, max_length=255, pattern=PrintableText)
+    account: str = Field(OWN_ACCOUNT, min_length=1, max_length=255, pattern=r"^[^/\x00-\x1f\x7f]+$")
+
+
+class MemberGiven(BaseModel):
+    """What is to be known of a member: exactly this, what is left out is removed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200, pattern=PrintableText)
+    customers: list[CustomerReference] = Field(default_factory=list, max_length=50)
+
+
+class MemberView(BaseModel):
+    """A member; `version` counts changes."""
+
+    id: str
+    name: str
+    version: int
+    customers: list[CustomerReference]
+
+
+class LedgerLineView(BaseModel):
+    """One line of a member's ledger: positive amounts are owed by the member. `balance` is the sum so far."""
+
+    effective_at: datetime
+    recorded_at: datetime
+    words: str
+    amount: Money
+    balance: Money
+    payment_id: str | None
+    invoice_id: str | None
+    provider_event_id: str | None
+
+
+class MemberLedger(BaseModel):
+    """What a member owes and why; one balance for each currency, negative where the member is in credit."""
+
+    member: MemberView
+    lines: list[LedgerLineView]
+    balances: list[Money]
+
+
+@router.put("/members/{member_id}", **documents(scope="members:write", audit=MemberUpdated, limit="write"))
+async def put_member(member_id: MemberId, given: MemberGiven, tx: Tx) -> MemberView:
+    """Add or change a member. Payments of a customer that was unknown until now find their member."""
+    customers = [Customer(each.provider, each.reference, each.account) for each in given.customers]
+    try:
+        return _view(await use_cases.put(tx, member_id, given.name, customers))
+    except CustomerTakenError as error:
+        raise Problem(CONFLICT, f"{error}.", member_id=error.member_id) from None
+
+
+@router.get("/members/{member_id}/ledger", **documents(scope="members:read", limit="read"))
+async def get_ledger(
+    member_id: MemberId,
+    tx: ReadTx,
+    as_of: Annotated[AwareDatetime | None, Query(description="Only what had taken effect by then")] = None,
+    recorded_as_of: Annotated[AwareDatetime | None, Query(description="Only what we knew by then")] = None,
+) -> MemberLedger:
+    """The member's ledger, in the order in which it took effect."""
+    member = await store.load(tx.connection, member_id)
+    if member is None:
+        raise Problem.not_found("member", member_id)
+    lines = await ledger.member_ledger(tx.connection, member_id, as_of=as_of, recorded_as_of=recorded_as_of)
+    balances = {line.currency: line.balance_minor for line in lines}
+    return MemberLedger(
+        member=_view(member),
+        lines=[LedgerLineView.model_validate(ledger.shown(line)) for line in lines],
+        balances=[Money(amount_minor=amount, currency=currency) for currency, amount in sorted(balances.items())],
+    )
+
+
+def _view(member: Member) -> MemberView:
+    customers = [
+        CustomerReference(provider=each.provider, reference=each.reference, account=each.account)
+        for each in member.customers
+    ]
+    return MemberView(id=member.id, name=member.name, version=member.version, customers=customers)

@@ -1,0 +1,19 @@
+"""Every table of the payments schema: importing this module completes its MetaData."""
+
+from __future__ import annotations
+
+from chassis.dead_letters import dead_letters_table
+from chassis.inbox import inbox_table
+from chassis.outbox import outbox_table
+
+from payments.collection import tables as collection
+from payments.deliveries import tables as deliveries
+from payments.ledger import tables as ledger
+from payments.members import tables as members
+from payments.schema import metadata
+
+outbox = outbox_table(metadata)
+inbox = inbox_table(metadata)
+dead_letters = dead_letters_table(metadata)
+
+__all__ = ["collection", "dead_letters", "deliveries", "inbox", "ledger", "members", "metadata", "outbox"]
