@@ -1,0 +1,196 @@
+"""The worker in memory: the locking and folding of the real one, step by step, without a database.
+
+Two workers take turns as a schedule says. Each sees only what is committed, takes all of its locks in one sorted
+pass, reads again what it needs, starts anew when that named more objects, and applies its event in between.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from payments.collection.codec import from_json, names, to_json
+from payments.collection.domain import Group, Member, Policy
+from payments.collection.facts import Fact
+from payments.collection.folding import fold
+from payments.collection.objects import Key, customer_key, grouped, partition
+from payments.collection.telling import Telling
+from payments.collection.working_set import WorkingSet
+from payments.ledger.domain import Journal
+from payments.ledger.lines import Line, Posted, member_lines
+
+MARK = Member("mem_mark", "Mark Stevens")
+MEMBERS: Mapping[Key, Member] = {
+    customer_key("stripe", "cus_QkMarkStevens"): MARK,
+    customer_key("gocardless", "CU000MARK"): MARK,
+}
+AUSTRALIAN = Policy()
+
+
+@dataclass(frozen=True)
+class Input:
+    """One interpreted event, or a fetched object (type None)."""
+
+    id: str
+    type: str | None
+    facts: tuple[Fact, ...]
+
+
+@dataclass
+class Books:
+    """What is committed: facts, journals, balances, what was told, and who holds which lock."""
+
+    members: dict[Key, Member] = field(default_factory=lambda: dict(MEMBERS))
+    policy: Policy = AUSTRALIAN
+    facts: list[Fact] = field(default_factory=list)
+    journals: list[Journal] = field(default_factory=list)
+    balances: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    told: list[tuple[str, Telling]] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    locks: dict[Key, int] = field(default_factory=dict)
+
+    def apply(self, *inputs: Input) -> Books:
+        """Apply inputs one after the other, by one worker."""
+        for each in inputs:
+            for _ in self.worker(0, [each]):
+                pass
+        return self
+
+    def race(self, inputs: Sequence[Input], schedule: random.Random) -> Books:
+        """Apply inputs by two workers, each taking the next one of the queue, in turns as `schedule` says."""
+        queue = list(inputs)
+        workers = {number: self.worker(number, queue) for number in (1, 2)}
+        while workers:
+            number = schedule.choice(sorted(workers))
+            try:
+                next(workers[number])
+            except StopIteration:
+                del workers[number]
+        assert not self.locks
+        return self
+
+    def worker(self, number: int, queue: list[Input]) -> Generator[None]:
+        while queue:
+            taken = queue.pop(0)
+            if taken.id in self.seen:
+                continue
+            self.seen.add(taken.id)
+            yield
+            wanted = frozenset().union(*(names(fact) for fact in taken.facts))
+            while True:
+                yield from self._lock(number, wanted)
+                facts = self._closure(wanted)
+                grown = wanted.union(*(names(fact) for fact in facts))
+                if grown == wanted:
+                    break
+                self._unlock(number)
+                wanted = grown
+                yield
+            self._settle(taken, wanted, facts)
+            self._unlock(number)
+            yield
+
+    def _lock(self, number: int, wanted: frozenset[Key]) -> Generator[None]:
+        for key in sorted(wanted):
+            while self.locks.get(key, number) != number:
+                yield
+            self.locks[key] = number
+            yield
+
+    def _unlock(self, number: int) -> None:
+        self.locks = {key: holder for key, holder in self.locks.items() if holder != number}
+
+    def _closure(self, wanted: frozenset[Key]) -> list[Fact]:
+        """Facts as stored: every read goes through plain JSON, as it does through the table."""
+        keys, found = grouped(wanted), []
+        while True:
+            more = [fact for fact in self.facts if keys & names(fact)]
+            grown = grouped(keys.union(*(names(fact) for fact in more)))
+            if grown == keys:
+                found = more
+                break
+            keys = grown
+        return [from_json(to_json(fact)) for fact in found]
+
+    def _settle(self, taken: Input, locked: frozenset[Key], facts: Sequence[Fact]) -> None:
+        standing = [journal for journal in self.journals if journal.subject in locked]
+        working_set = WorkingSet(facts=facts, journals=standing, members=self.members, policy=self.policy)
+        applied = working_set.apply(taken.type, taken.facts)
+        self.facts += [fact for fact in taken.facts if fact not in self.facts]
+        self.post(applied.journals)
+        if applied.telling is not None:
+            self.told.append((taken.id, applied.telling))
+
+    def match(self, customer: Key, member: Member) -> None:
+        """A customer's member becomes known: every group that names the customer is folded anew."""
+        before = dict(self.members)
+        self.members[customer] = member
+        for group in partition([names(fact) for fact in self.facts if customer in names(fact)]):
+            facts = self._closure(group)
+            keys = group.union(*(names(fact) for fact in facts))
+            standing = [journal for journal in self.journals if journal.subject in keys]
+            working_set = WorkingSet(facts=facts, journals=standing, members=self.members, policy=self.policy)
+            self.post(working_set.refold(group, before).journals)
+
+    def post(self, journals: Sequence[Journal]) -> None:
+        self.journals += journals
+        for journal in journals:
+            for entry in journal.entries:
+                self.balances[entry.account, entry.currency, entry.phase] += entry.amount_minor
+
+    def check(self, events: int | None = None) -> Books:
+        """The standing assertions: journals balance and name each other rightly, balances are the fold of entries,
+        each event was told once."""
+        keys = [journal.source_key for journal in self.journals]
+        assert len(keys) == len(set(keys))
+        for place, journal in enumerate(self.journals):
+            assert len(journal.entries) >= 2
+            assert all(entry.amount_minor for entry in journal.entries)
+            assert len({(entry.currency, entry.phase) for entry in journal.entries}) == 1
+            assert sum(entry.amount_minor for entry in journal.entries) == 0
+            assert journal.reverses is None or journal.reverses in keys[:place]
+        entries = Counter[tuple[str, str, str]]()
+        for journal in self.journals:
+            for entry in journal.entries:
+                entries[entry.account, entry.currency, entry.phase] += entry.amount_minor
+        assert entries == self.balances
+        told = [id_ for id_, _ in self.told]
+        assert len(told) == len(set(told))
+        assert events is None or len(told) == events
+        return self
+
+    def view(self) -> Group:
+        """What all facts tell."""
+        return fold(frozenset(self.facts), self.members, self.policy)
+
+    def net(self) -> dict[tuple[str, str, datetime, str], int]:
+        """What stands per economic key, account, effective time and phase."""
+        found: dict[tuple[str, str, datetime, str], int] = defaultdict(int)
+        for journal in self.journals:
+            for entry in journal.entries:
+                found[journal.economic_key, entry.account, journal.effective_at, entry.phase] += entry.amount_minor
+        return {place: amount for place, amount in found.items() if amount}
+
+    def balance(self, account: str, currency: str = "AUD", phase: str = "posted") -> int:
+        return self.balances[account, currency, phase]
+
+    def lines(self, member: Member = MARK) -> tuple[Line, ...]:
+        """The member's ledger."""
+        return member_lines(
+            Posted(
+                journal_id=journal.source_key,
+                number=number,
+                economic_key=journal.economic_key,
+                effective_at=journal.effective_at,
+                recorded_at=journal.effective_at,
+                words=journal.words,
+                currency=entry.currency,
+                amount_minor=entry.amount_minor,
+            )
+            for number, journal in enumerate(self.journals)
+            for entry in journal.entries
+            if entry.phase == "posted" and entry.account == f"1100 member_receivable:{member.id}"
+        )
