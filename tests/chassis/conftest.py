@@ -1,16 +1,40 @@
-"""The ground on which consumers are tested."""
+"""The ground on which batches and consumers are tested."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.support.consuming import Ground, a_ground
-from tests.support.infrastructure import TemporaryDatabase
+from tests.support.consuming import Ground, a_ground, lay_tables
+from tests.support.infrastructure import Databases, TemporaryDatabase
+
+
+@pytest.fixture(scope="session")
+def laid_template(databases: Databases) -> Iterator[str]:
+    """The name of a database that holds the tables, to be copied."""
+
+    async def lay() -> TemporaryDatabase:
+        database = await databases.create()
+        await lay_tables(database)
+        return database
+
+    database = asyncio.run(lay())
+    yield database.admin_url.rpartition("/")[2]
+    asyncio.run(databases.drop(database))
 
 
 @pytest.fixture
-async def ground(fresh_database: TemporaryDatabase, kafka: str, topic_prefix: str) -> AsyncIterator[Ground]:
-    async with a_ground(fresh_database, kafka, topic_prefix) as made:
+async def laid_database(databases: Databases, laid_template: str) -> AsyncIterator[TemporaryDatabase]:
+    """A database of the test's own that holds the tables."""
+    database = await databases.create(laid_template)
+    yield database
+    await databases.drop(database)
+
+
+@pytest.fixture
+async def ground(laid_database: TemporaryDatabase, kafka: str, topic_prefix: str) -> AsyncIterator[Ground]:
+    """One database and one prefix of topics, in which a test's consumers run."""
+    async with a_ground(laid_database, kafka, topic_prefix) as made:
         yield made

@@ -17,7 +17,7 @@ from contracts.envelope import Actor, Entity, Workflow
 from contracts.events import PaymentUpdated, Referenced
 from sqlalchemy import text
 
-from tests.support.consuming import SCHEMA, lay_tables, note, open_database
+from tests.support.consuming import SCHEMA, note, open_database
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TemporaryDatabase
 
@@ -91,9 +91,8 @@ class PendingRows:
 
 
 @pytest.fixture
-async def database(fresh_database: TemporaryDatabase) -> AsyncIterator[Database]:
-    await lay_tables(fresh_database)
-    opened = open_database(fresh_database.url_for(SCHEMA))
+async def database(laid_database: TemporaryDatabase) -> AsyncIterator[Database]:
+    opened = open_database(laid_database.url_for(SCHEMA))
     yield opened
     await opened.close()
 
@@ -102,7 +101,8 @@ async def pend(database: Database, count: int, *, after: int = 0) -> None:
     async with database.transaction() as tx:
         await tx.connection.execute(
             text(
-                f"INSERT INTO {SCHEMA}.pending SELECT n, 'note ' || n FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n"
+                f"INSERT INTO {SCHEMA}.pending SELECT n, 'note ' || n "
+                "FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n"
             ),
             {"first": after + 1, "last": after + count},
         )

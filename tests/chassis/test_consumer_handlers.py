@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from chassis import dead_letters
 from chassis.consumer import Consumer, Record
 from chassis.ids import new_id
 from chassis.transaction import Draft, Transaction
-from contracts.envelope import Entity, Event, Workflow
-from contracts.events import AuditEventRecorded, MemberUpdated, PaymentUpdated, Referenced
+from contracts.envelope import Entity, Event, Payload, Workflow
+from contracts.events import AuditEventRecorded, MemberUpdated, PaymentUpdated
 from contracts.topics import AUDIT_EVENTS, PAYMENTS_EVENTS
 from sqlalchemy import text
 
@@ -37,11 +38,11 @@ def noting_consumer() -> Consumer:
     return consumer
 
 
-def twice(*records: Raw | Event[object]) -> list[Raw | Event[object]]:
+def twice(*records: Raw | Event[Payload]) -> list[Raw | Event[Payload]]:
     return [each for record in records for each in (record, record)]
 
 
-async def through(ground: Ground, consumer: Consumer, *records: Raw | Event[object]) -> None:
+async def through(ground: Ground, consumer: Consumer, *records: Raw | Event[Payload]) -> None:
     """Write every record twice and wait until the consumer has passed the last one."""
     await ground.create(PAYMENTS_EVENTS)
     offsets = await ground.write(PAYMENTS_EVENTS, *twice(*records))
@@ -147,7 +148,7 @@ async def test_a_batch_handler_sees_the_mixed_list_in_order(ground: Ground) -> N
             seen.append((record.event.type, record.pointer))
 
     member = MemberUpdated.model_construct()
-    events = [
+    events: list[Raw | Event[Payload]] = [
         an_event("pay_1"),
         an_event("member_1", body=member),
         Raw(b"nonsense"),
@@ -300,7 +301,7 @@ async def _ignore(tx: Transaction, batch: Sequence[Record]) -> None:
     raise AssertionError("never delivered")
 
 
-async def _ignore_one(tx: Transaction, event: Event[Referenced]) -> None:  # type: ignore[type-var]
+async def _ignore_one(tx: Transaction, event: Event[Any]) -> None:
     raise AssertionError("never delivered")
 
 

@@ -207,7 +207,6 @@ def settings_for(database_url: str, servers: str, prefix: str, instance: str | N
 
 @asynccontextmanager
 async def a_ground(database: TemporaryDatabase, servers: str, prefix: str) -> AsyncIterator[Ground]:
-    await lay_tables(database)
     async with AsyncExitStack() as stack:
         opened = open_database(database.url_for(SCHEMA))
         stack.push_async_callback(opened.close)
