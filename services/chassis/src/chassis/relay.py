@@ -126,7 +126,7 @@ class Relay:
     def __init__(self, database: Database, kafka: KafkaSettings) -> None:
         self._database = database
         self._kafka = kafka
-        self._sql = _Statements(database.schema)
+        self.sql = _Statements(database.schema)
         self._connection: asyncpg.Connection | None = None
         self._producer: Producer | None = None
         self._asked_at = 0.0
@@ -228,12 +228,12 @@ class Relay:
         connection = await self._connected()
         producer = await self._ready_producer()
         held = self._topics_held()
-        if look_first and not await connection.fetchval(self._sql.look, held):
+        if look_first and not await connection.fetchval(self.sql.look, held):
             return RoundResult("idle", error=self._held_error())
         async with self._transaction(connection) as works:
             if not works:
                 return RoundResult("standby", error=self._held_error())
-            rows = await connection.fetch(self._sql.read, held, self._max_rows, ROUND_MAX_BYTES)
+            rows = await connection.fetch(self.sql.read, held, self._max_rows, ROUND_MAX_BYTES)
             if not rows:
                 if not held:
                     self._held.clear()
@@ -245,7 +245,7 @@ class Relay:
         """A round's transaction, True where it holds the lock; whatever ends it early ends its connection too."""
         try:
             async with asyncio.timeout(ROUND_MAX_SECONDS):
-                yield await connection.execute(self._sql.begin) == "SELECT 1"
+                yield await connection.execute(self.sql.begin) == "SELECT 1"
                 await connection.execute("COMMIT")
         except BaseException:
             connection.terminate()
@@ -262,7 +262,7 @@ class Relay:
             # Before the lock is free: nothing of this round may be on its way when another relay starts the next.
             await self._give_up_producer()
         if published.acknowledged:
-            await connection.execute(self._sql.delete, published.acknowledged)
+            await connection.execute(self.sql.delete, published.acknowledged)
         for refusal in published.refusals:
             await self._park(connection, refusal)
         full = len(rows) >= self._max_rows
@@ -274,7 +274,7 @@ class Relay:
 
     async def _park(self, connection: asyncpg.Connection, refusal: Refusal) -> None:
         row, reason = refusal.row, refusal.reason[:_REASON_MAX_CHARACTERS]
-        event_id = await connection.fetchval(self._sql.park, row["id"], reason)
+        event_id = await connection.fetchval(self.sql.park, row["id"], reason)
         log.error("relay.key_parked", topic=row["topic"], key=row["key"], event_id=event_id, reason=reason)
 
     def _learn(self, published: Published) -> None:
