@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections import deque
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Rate = Annotated[float, Field(ge=0, le=1, description="Share of deliveries")]
 Tampering = Literal["altered_byte", "other_secret"]
 Order = Literal["reverse", "random"]
+_ONCE_WAITS_SECONDS: Final = 60.0
 
 
 class _Part(BaseModel):
@@ -112,7 +113,7 @@ class Faults:
     def reordering(self) -> tuple[Order, int, float] | None:
         """Return the order, the size and the longest wait of the window that applies now."""
         if self.once and self.once[0].fault == "reorder":
-            return self.once[0].mode, self.once[0].window, self.dial.reorder.seconds
+            return self.once[0].mode, self.once[0].window, _ONCE_WAITS_SECONDS
         reorder = self.dial.reorder
         return None if reorder.mode == "none" else (reorder.mode, reorder.window, reorder.seconds)
 
