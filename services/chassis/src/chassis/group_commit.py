@@ -158,7 +158,7 @@ class GroupCommit(Generic[T, R]):
                 handle.cancel()
         self._soon = self._later = None
         if self._queue and len(self._busy) < self._limits.commits_in_flight:
-            task = self._loop().create_task(self._work_off(), name=f"{self.name} commit")
+            task = self._loop().create_task(self._work_off(self._take()), name=f"{self.name} commit")
             self._busy.add(task)
             task.add_done_callback(self._ended)
         self._look()
@@ -181,8 +181,7 @@ class GroupCommit(Generic[T, R]):
         self._queued_bytes -= size_bytes
         return group
 
-    async def _work_off(self) -> None:
-        group = self._take()
+    async def _work_off(self, group: Sequence[_Waiting[T, R]]) -> None:
         try:
             await self._commit(group)
         except BaseException as error:
@@ -201,7 +200,7 @@ class GroupCommit(Generic[T, R]):
             waiting.refuse(error if isinstance(error, Exception) else StoppedError(f"{self.name} was cancelled"))
 
     async def _commit(self, group: Sequence[_Waiting[T, R]], attempt: int = 1) -> None:
-        """Commit `group`, in parts if it must be. Raises what concerns everybody, tells the rest to whom it concerns."""
+        """Commit `group`, in parts if need be. Raises what concerns everybody; tells the rest to whom it concerns."""
         try:
             results = await self._transaction([waiting.item for waiting in group])
         except Exception as error:

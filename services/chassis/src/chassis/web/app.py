@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from chassis.web import health
 from chassis.web.context import RequestContext
-from chassis.web.edge import Edge
+from chassis.web.edge import Edge, Guard
 from chassis.web.operations import undocumented
 from chassis.web.problems import Problem, problem_of
 from chassis.web.state import WebState
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class Application(FastAPI):
+    """FastAPI behind the edge: what does not need its layers does not pass them."""
+
+    edge: Edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await super().__call__(scope, receive, send)
+        scope["app"] = self
+        return await self.edge(scope, receive, send)
 
 
 def application(
@@ -33,7 +47,7 @@ def application(
     `routes` are plain routes with fixed paths that FastAPI never sees, for what has to be fast: they read and limit
     their bodies themselves. Raises ValueError when an operation of `routers` does not say what `documents` says.
     """
-    app = FastAPI(
+    app = Application(
         title=name,
         lifespan=lifespan,
         docs_url=None,
@@ -49,12 +63,11 @@ def application(
         raise ValueError(f"{', '.join(silent)}: say with documents(...) which scope, audit event and limit")
     for expected in (HTTPException, RequestValidationError, Problem):
         app.add_exception_handler(expected, _answer)
-    app.add_middleware(
-        Edge,
-        direct={route.path: route for route in (*health.routes(name, state.database, state.checks), *routes)},
-        body_max_bytes=state.settings.body_max_bytes,
-        timeout_seconds=state.settings.request_timeout_seconds,
-    )
+    timeout_seconds = state.settings.request_timeout_seconds
+    app.add_middleware(Guard, body_max_bytes=state.settings.body_max_bytes, timeout_seconds=timeout_seconds)
+    direct = {route.path: route for route in (*health.routes(name, state.database, state.checks), *routes)}
+    # FastAPI's own entry, past the override: it builds its layers at the first request.
+    app.edge = Edge(partial(FastAPI.__call__, app), direct=direct, timeout_seconds=timeout_seconds)
     return app
 
 

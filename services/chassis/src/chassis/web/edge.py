@@ -1,8 +1,8 @@
-"""The edge: one pure ASGI middleware between the server and everything else.
+"""The edge: what every request passes, before and around everything else.
 
-It gives each request its ids, bounds the time and the body, counts it under its route's template, and turns whatever
-went wrong into a problem. It is one layer and not six because the ingress pays for each of them at every delivery.
-Exact paths in `direct` are handed to their route before FastAPI sees them; such a route limits its own body.
+`Edge` is the outermost layer: it gives a request its ids, answers exact paths in `direct` without FastAPI, and counts
+under the route's template. `Guard` bounds time and body and turns whatever went wrong into a problem. Both are pure
+ASGI, and a direct route passes nothing else, because the ingress pays for each layer at every delivery.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import structlog
+from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,53 +27,73 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class Edge:
-    """The middleware; see the module."""
+    """The outermost layer; see the module."""
 
-    def __init__(
-        self, app: ASGIApp, *, direct: Mapping[str, Route], body_max_bytes: int, timeout_seconds: float
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, direct: Mapping[str, Route], timeout_seconds: float) -> None:
         self._app = app
-        self._direct = direct
+        self._direct: dict[str, tuple[Route, Guard]] = {
+            path: (route, Guard(route.handle, body_max_bytes=None, timeout_seconds=timeout_seconds))
+            for path, route in direct.items()
+        }
+        # Looking a labelled metric up costs as much as counting; there are few combinations.
+        self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        context = RequestContext.begin(scope)
+        logs.bind({"request_id": context.request_id, "trace_id": traces.trace_id_of(context.traceparent)})
+        request_id = (b"x-request-id", context.request_id.encode())
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                context.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), request_id]
+            await send(message)
+
+        app, direct = self._app, self._direct.get(scope["path"])
+        if direct is not None:
+            scope["route"], app = direct
+        try:
+            if traces.tracing():
+                with traces.span(scope["method"], kind="server", parent=context.traceparent) as own:
+                    context.traceparent = own or context.traceparent
+                    await app(scope, receive, tell)
+            else:
+                await app(scope, receive, tell)
+        finally:
+            self._count(scope, context, time.perf_counter() - started, quiet=direct is not None)
+
+    def _count(self, scope: Scope, context: RequestContext, seconds: float, *, quiet: bool) -> None:
+        template = getattr(scope.get("route"), "path", "unmatched")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        key = (method, template, context.status)
+        counted = self._counted.get(key)
+        if counted is None:
+            counted = self._counted[key] = (
+                metrics.HTTP_REQUESTS.labels(*key),
+                metrics.HTTP_REQUEST_SECONDS.labels(method, template),
+            )
+        counted[0].inc()
+        counted[1].observe(seconds)
+        if not quiet:
+            log.info("request", method=method, route=template, status=context.status, ms=round(seconds * 1_000, 1))
+
+
+class Guard:
+    """Bounds the time and the body of a request, and answers with a problem for whatever `app` raises."""
+
+    def __init__(self, app: ASGIApp, *, body_max_bytes: int | None, timeout_seconds: float) -> None:
+        self._app = app
         self._body_max_bytes = body_max_bytes
         self._timeout_seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        started = time.perf_counter()
-        context = RequestContext.begin(scope)
-        logs.bind({"request_id": context.request_id, "trace_id": traces.trace_id_of(context.traceparent)})
-        request_id = context.request_id.encode()
-
-        async def tell(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                context.status = message["status"]
-                message.setdefault("headers", [])
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
-            await send(message)
-
-        direct = self._direct.get(scope["path"])
-        if traces.tracing():
-            with traces.span(
-                f"{scope['method']} {scope['path'] if direct else 'request'}", kind="server", parent=context.traceparent
-            ) as own:
-                context.traceparent = own or context.traceparent
-                await self._answer(scope, receive, tell, context, direct)
-        else:
-            await self._answer(scope, receive, tell, context, direct)
-        _count(scope, context, direct, time.perf_counter() - started)
-        return None
-
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, context: RequestContext, direct: Route | None
-    ) -> None:
+        context = RequestContext.of(scope)
         try:
             async with asyncio.timeout(self._timeout_seconds) as limit:
-                if direct is not None:
-                    scope["route"] = direct
-                    await direct.handle(scope, _watched(receive, context), send)
-                else:
-                    await self._app(scope, self._bounded(scope, receive, context), send)
+                await self._app(scope, self._bounded(scope, receive, context), send)
         except Exception as error:
             problem = problem_of(error)
             if limit.expired():
@@ -81,27 +102,38 @@ class Edge:
             if context.status:
                 raise  # the answer has begun: the server cuts it off, so that nobody takes it for whole
             await problem.response(context.request_id)(scope, receive, send)
+        return None
 
     def _bounded(self, scope: Scope, receive: Receive, context: RequestContext) -> Receive:
         """`receive`, which refuses a body as soon as it is known to be too large."""
-        limit = self._body_max_bytes
-        left = limit
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        limit = left = self._body_max_bytes
 
         async def bounded() -> Message:
             nonlocal left
-            if declared.isdigit() and int(declared) > limit:
-                raise HTTPException(413, f"{limit} bytes are allowed")
             context.receiving = True
+            if limit is not None and _declared_bytes(scope) > limit:
+                raise _too_large(limit)
             message = await receive()
             context.receiving = False
-            if message["type"] == "http.request":
+            if left is not None and limit is not None:
                 left -= len(message.get("body", b""))
                 if left < 0:
-                    raise HTTPException(413, f"{limit} bytes are allowed")
+                    raise _too_large(limit)
             return message
 
         return bounded
+
+
+def _declared_bytes(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
+
+
+def _too_large(limit: int) -> HTTPException:
+    # FastAPI turns any other error that reading a body raises into a 400.
+    return HTTPException(413, f"{limit} bytes are allowed")
 
 
 def _log_failure(problem: Problem, error: Exception) -> None:
@@ -111,27 +143,7 @@ def _log_failure(problem: Problem, error: Exception) -> None:
         log.warning("request.failed", problem=problem.type.slug, error=error)
 
 
-def _watched(receive: Receive, context: RequestContext) -> Receive:
-    async def watched() -> Message:
-        context.receiving = True
-        message = await receive()
-        context.receiving = False
-        return message
-
-    return watched
-
-
 def _timed_out(context: RequestContext, timeout_seconds: float) -> Problem:
     if context.receiving:
         return Problem(REQUEST_TIMEOUT, f"The body was not whole after {timeout_seconds:g} s.")
     return Problem(TIMED_OUT, f"There was no answer within {timeout_seconds:g} s; look before you try again.")
-
-
-def _count(scope: Scope, context: RequestContext, direct: Route | None, seconds: float) -> None:
-    route = direct or scope.get("route")
-    template = getattr(route, "path", None) or "unmatched"
-    method = scope["method"] if scope["method"] in _METHODS else "other"
-    metrics.HTTP_REQUESTS.labels(method, template, context.status).inc()
-    metrics.HTTP_REQUEST_SECONDS.labels(method, template).observe(seconds)
-    if direct is None:
-        log.info("request", method=method, route=template, status=context.status, ms=round(seconds * 1_000, 1))
