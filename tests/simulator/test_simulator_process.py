@@ -96,6 +96,23 @@ def test_a_restarted_simulator_goes_on_and_repeats_no_id(inbox: Inbox, tmp_path:
     assert (tmp_path / "state.json").stat().st_mode & 0o077 == 0
 
 
+def test_what_waited_for_an_endpoint_that_has_moved_goes_to_the_new_one(inbox: Inbox, tmp_path: Path) -> None:
+    state_file = tmp_path / "state.json"
+    with simulator_process(
+        environment(inbox, state_file=state_file, stripe_webhook_urls="http://127.0.0.1:9/old", retry_scale=1)
+    ) as before:
+        member = before.member()
+        eventually(lambda: bool(before.deliveries()[0]["attempts"]), "the first attempt")
+
+    moved = environment(inbox, state_file=state_file, stripe_webhook_urls=f"{inbox.url}/new")
+    with simulator_process(moved) as after:
+        (waiting,) = after.deliveries()
+        assert (waiting["state"], waiting["url"]) == ("pending", f"{inbox.url}/new")
+        after.do("POST", f"/deliveries/{waiting['id']}/resend")
+        eventually(lambda: bool(inbox.at("new")), "it has arrived")
+    assert inbox.at("new")[0].json["data"]["object"]["id"] == member.id
+
+
 def test_a_state_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     file.write_text('{"generation": "many"}')

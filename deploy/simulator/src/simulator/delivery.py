@@ -166,11 +166,16 @@ class Dispatcher:
                     self._start(self._lanes[key])
 
     def restore(self, deliveries: list[Delivery]) -> None:
-        """Take over what an earlier run had recorded, and go on with what it had not delivered."""
+        """Take over what an earlier run had recorded, and go on with what it had not delivered.
+
+        Where an endpoint has moved meanwhile, what waited for it goes to the provider's first one.
+        """
+        first_lanes = {lane.endpoint.provider: lane for lane in reversed(self._lanes.values())}
         for delivery in deliveries:
             self.deliveries[delivery.id] = delivery
-            lane = self._lanes.get((delivery.provider, delivery.url))
+            lane = self._lanes.get((delivery.provider, delivery.url)) or first_lanes.get(delivery.provider)
             if delivery.state == "pending" and lane is not None:
+                delivery.url = lane.endpoint.url
                 self._pending[delivery.number] = delivery
                 lane.put(delivery, delivery.next_attempt_at or real_now())
             elif delivery.state == "pending":
