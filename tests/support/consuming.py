@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -175,7 +176,7 @@ class Ground:
             await runner.stop()
             await task
 
-    async def rows(self, query: str) -> list[tuple[object, ...]]:
+    async def rows(self, query: str) -> list[tuple[Any, ...]]:
         async with self.database.reading() as tx:
             return [tuple(row) for row in await tx.connection.execute(text(query))]
 
@@ -183,11 +184,11 @@ class Ground:
         """The notes that handlers have committed, in the order of their commits."""
         return [str(row[0]) for row in await self.rows(f"SELECT note FROM {SCHEMA}.effects ORDER BY id")]
 
-    async def dead(self) -> list[tuple[object, ...]]:
+    async def dead(self) -> list[tuple[Any, ...]]:
         """Pointer, reason class and bytes of every dead letter, in order."""
         return await self.rows(f"SELECT pointer, reason_class, message FROM {SCHEMA}.dead_letters ORDER BY id")
 
-    async def position(self, topic: Topic, partition: int = 0) -> object:
+    async def position(self, topic: Topic, partition: int = 0) -> Any:
         rows = await self.rows(
             f"SELECT next_offset FROM {SCHEMA}.positions WHERE topic = '{topic.name}' AND partition = {partition}"
         )

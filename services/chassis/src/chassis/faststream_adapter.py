@@ -29,6 +29,8 @@ BATCH_TIMEOUT_MS: Final = 10
 FETCH_MAX_WAIT_MS: Final = 250
 _MAX_POLL_INTERVAL_MS: Final = 300_000
 _REQUEST_TIMEOUT_MS: Final = 15_000
+# A topic that was made anew, or has new partitions, is noticed by looking only.
+_METADATA_MAX_AGE_MS: Final = 5_000
 _STOP_MAX_SECONDS: Final = 5.0
 
 
@@ -89,6 +91,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(self, feed: Feed, member: Member) -> None:
         self._member = member
+        self._topics = feed.topics
         self._failure: BaseException | None = None
         self._broker = KafkaBroker(
             feed.bootstrap_servers.split(","),
@@ -101,6 +104,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
             decoder=_decode,
             middlewares=(partial(_Witness, tell=self._fail),),
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,
         )
         self._subscriber = self._broker.subscriber(
             *feed.topics,
@@ -153,8 +157,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
     @property
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that the group has given to this member."""
-        consumer = self._subscriber.consumer
-        return frozenset() if consumer is None else frozenset(consumer.assignment())
+        return frozenset(self._consumer.assignment())
 
     def start_reading(self, places: Mapping[TopicPartition, int]) -> None:
         """Seek and resume partitions that are assigned. Raises IllegalStateError for one that is not any more."""
@@ -174,8 +177,16 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
             earliest = await self._consumer.beginning_offsets(list(partitions))
             return earliest, await self._consumer.end_offsets(list(partitions))
 
+    async def probe(self) -> Mapping[TopicPartition, int]:
+        """The next offsets of the assigned partitions, or of any one; so the brokers answer. Raises as `watermarks`."""
+        partitions = self.assignment or {TopicPartition(self._topics[0], 0)}
+        async with asyncio.timeout(_REQUEST_TIMEOUT_MS / 1_000):
+            return dict(await self._consumer.end_offsets(list(partitions)))
+
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Tell Kafka how far this group has come, for whoever watches its lag. Raises KafkaError."""
+        if not offsets:
+            return
         await self._consumer.commit({part: OffsetAndMetadata(offset, "") for part, offset in offsets.items()})
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002 - eager: all

@@ -200,7 +200,7 @@ class Runner:
         """Ask the brokers how far behind this member is; their answer says also that they can be reached."""
         placed = dict(self.reader.placed)
         try:
-            _, ends = await self._feed.watermarks(self._feed.assignment)
+            ends = await self._feed.probe()
         except (KafkaError, OSError) as error:
             self.state.connected, self.state.error = False, describe(error)
             return
