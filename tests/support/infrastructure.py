@@ -23,7 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 from backbone import containers, ports
-from backbone.kafka import Broker, new_broker
+from backbone.kafka import FAST_START, Broker, new_broker
 from backbone.postgres import Cluster, new_password
 from backbone.processes import Process
 from backbone.waiting import SILENT
@@ -136,7 +136,7 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
             containers.stop(name, with_data=True)
     else:
         directory: Directory = request.getfixturevalue("session_directory")
-        broker = new_broker(directory.path / "kafka", directory.path / "kafka.log")
+        broker = new_broker(directory.path / "kafka", directory.path / "kafka.log", FAST_START)
         try:
             directory.add(broker.start())
             yield broker.bootstrap_servers
@@ -166,7 +166,7 @@ def private_postgres(session_directory: Directory) -> Iterator[Cluster]:
 def private_kafka(session_directory: Directory) -> Iterator[Broker]:
     """A broker of the test's own, started; the test may stop, kill and start it."""
     place = session_directory.path / uuid.uuid4().hex[:8]
-    broker = new_broker(place, session_directory.path / f"{place.name}.log")
+    broker = new_broker(place, session_directory.path / f"{place.name}.log", FAST_START)
     try:
         session_directory.add(broker.start())
         yield broker

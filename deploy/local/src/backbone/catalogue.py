@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from chassis.provisioning import owner_of
 
 from backbone.credentials import Credentials
+from backbone.faults import LocalError
 
 # What a process needs of its surroundings; nothing else of a developer's shell reaches it.
 INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV")
@@ -81,8 +82,12 @@ class Service:
         return [sys.executable, "-m", self.package, verb]
 
     def port_of(self, environment: Mapping[str, str]) -> int:
-        """The port that a process with this environment listens on."""
-        return int(environment[f"{self.package.upper()}_HTTP_PORT"])
+        """The port that a process with this environment listens on. Raises LocalError where it is none."""
+        name = f"{self.package.upper()}_HTTP_PORT"
+        port = environment[name]
+        if not (port.isdecimal() and 0 < int(port) < 65_536):
+            raise LocalError(f"{name} must be a port from 1 to 65535, not {port}")
+        return int(port)
 
     def _common(self, around: Surroundings) -> dict[str, str]:
         return {

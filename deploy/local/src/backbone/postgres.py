@@ -291,14 +291,19 @@ def _environment() -> dict[str, str]:
 
 def accepts(url: str) -> bool:
     """Whether the server behind `url` lets this role in now."""
+    return refusal(url) is None
 
-    async def ask() -> bool:
+
+def refusal(url: str) -> Exception | None:
+    """Why the server behind `url` does not let this role in now; None where it does."""
+
+    async def ask() -> Exception | None:
         try:
             connection = await asyncpg.connect(url, timeout=ASK_TIMEOUT_SECONDS)
             await connection.close(timeout=ASK_TIMEOUT_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            return False
-        return True
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            return error
+        return None
 
     # In a thread of its own: whoever asks may already run an event loop.
     with ThreadPoolExecutor(1) as thread:

@@ -47,8 +47,8 @@ class Servers:
     def postgres(self, running: Server | None) -> Server:
         """A PostgreSQL that accepts connections: the one that runs, or one just started."""
         if self.settings.postgres_url is not None:
-            accepts = partial(postgres.accepts, self.settings.postgres_url)
-            return self._given("postgres", self.settings.postgres_url, "BACKBONE_POSTGRES_URL", accepts)
+            ready = partial(_lets_in, self.settings.postgres_url)
+            return self._given("postgres", self.settings.postgres_url, "BACKBONE_POSTGRES_URL", ready)
         if running is not None and running.source != "given" and is_running(running):
             return running
         started = self._start_postgres()
@@ -147,6 +147,14 @@ def is_running(server: Server) -> bool:
     if server.container is not None:
         return containers.is_running(server.container)
     return server.process is None or server.process.running
+
+
+def _lets_in(url: str) -> bool:
+    """Whether PostgreSQL lets us in; a refusal that waiting will not change is an error at once."""
+    refusal = postgres.refusal(url)
+    if isinstance(refusal, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
+        raise LocalError(f"PostgreSQL at BACKBONE_POSTGRES_URL does not let us in: {refusal}")
+    return refusal is None
 
 
 def _any_serves(bootstrap_servers: str) -> bool:

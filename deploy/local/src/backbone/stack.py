@@ -11,8 +11,7 @@ import fcntl
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,7 +42,7 @@ from backbone.processes import Process
 from backbone.servers import Servers, is_running, log_of
 from backbone.settings import LocalSettings
 from backbone.state import ServiceProcess, Simulator, State
-from backbone.waiting import SILENT, Progress, wait_for
+from backbone.waiting import SILENT, Progress, Shared, wait_for
 
 MIGRATION_LIMIT_SECONDS: Final = 300
 READY_LIMIT_SECONDS: Final = 90
@@ -61,7 +60,7 @@ class Stack:
     settings: LocalSettings
     credentials: Credentials
     state: State
-    progress: Progress
+    progress: Shared
     ports: Ports
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -104,7 +103,7 @@ class Stack:
             self.progress.waiting(f"making the roles and the schema of {service.name}")
             owner, role = (around.credentials.roles[name] for name in service.roles)
             asyncio.run(provisioning.provision(around.admin_url, provisioning.Roles(service.package, owner, role)))
-        _together([partial(self._migrate, service, around) for service in SERVICES])
+        self.progress.together([partial(self._migrate, service, around) for service in SERVICES])
 
     @property
     def servers(self) -> Servers:
@@ -126,7 +125,7 @@ class Stack:
         return self.settings.kafka or (running.url if running else f"127.0.0.1:{self.ports.choose('kafka')}")
 
     def _start_servers(self) -> None:
-        _together([self._start_postgres, self._start_kafka])
+        self.progress.together([self._start_postgres, self._start_kafka])
 
     def _start_postgres(self) -> None:
         server = self.servers.postgres(self.state.postgres)
@@ -180,7 +179,7 @@ class Stack:
         """Bring a service to `count` processes, each told what holds now."""
         recorded = self.state.services.get(service.name, [])
         wanted = max(1, len(recorded)) if count is None else count
-        _together([one.process.stop for one in recorded[wanted:]])
+        self.progress.together([one.process.stop for one in recorded[wanted:]])
         kept = {one.instance: one for one in recorded[:wanted]}
         for number in range(1, wanted + 1):
             instance = f"{service.name}-{number}"
@@ -201,8 +200,8 @@ class Stack:
             recorded.process.stop(limit_seconds=STOP_LIMIT_SECONDS)
         first = instance.endswith("-1")
         environment = service.serving(around, instance, self.ports.choose(service.name if first else instance))
-        process = self._start(instance, service.command("serve"), environment)
         url = f"http://127.0.0.1:{service.port_of(environment)}"
+        process = self._start(instance, service.command("serve"), environment)
         return ServiceProcess(instance=instance, url=url, process=process, settings=fingerprint(environment))
 
     def _start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Process:
@@ -248,7 +247,7 @@ class Stack:
         """Stop processes of this stack that the state does not know: those of a command that was killed."""
         known = {process for _, process in self.state.processes()}
         strays = [stray for stray in processes.marked(MARK, str(self.places.home)) if stray not in known]
-        _together([partial(stray.stop, limit_seconds=STOP_LIMIT_SECONDS) for stray in strays])
+        self.progress.together([partial(stray.stop, limit_seconds=STOP_LIMIT_SECONDS) for stray in strays])
 
     def _stop_all(self, state: State) -> None:
         """Stop all that `state` names: first what works, then what it works on."""
@@ -256,10 +255,10 @@ class Stack:
         if state.simulator is not None:
             several.append(state.simulator.process)
         self.progress.waiting("waiting for the services to finish what they do")
-        _together([partial(process.stop, limit_seconds=STOP_LIMIT_SECONDS) for process in several])
+        self.progress.together([partial(process.stop, limit_seconds=STOP_LIMIT_SECONDS) for process in several])
         servers = [server for server in (state.postgres, state.kafka) if server is not None]
         self.progress.waiting("waiting for PostgreSQL and Apache Kafka to stop")
-        _together([partial(self.servers.stop, server) for server in servers])
+        self.progress.together([partial(self.servers.stop, server) for server in servers])
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
@@ -276,7 +275,7 @@ def opened(places: Places, settings: LocalSettings, progress: Progress) -> Itera
     with _locked(places.lock, progress):
         credentials = Credentials.load(places.credentials, ROLES)
         ports = Ports(settings.ports, progress)
-        yield Stack(places, settings, credentials, State.load(places.state), progress, ports)
+        yield Stack(places, settings, credentials, State.load(places.state), Shared(progress), ports)
 
 
 def looked_at(places: Places, settings: LocalSettings) -> Stack:
@@ -284,7 +283,7 @@ def looked_at(places: Places, settings: LocalSettings) -> Stack:
     if not places.credentials.exists():
         raise LocalError("the stack is not up: run `backbone up`")
     credentials = Credentials.load(places.credentials, [])
-    return Stack(places, settings, credentials, State.load(places.state), SILENT, Ports(settings.ports, SILENT))
+    return Stack(places, settings, credentials, State.load(places.state), Shared(SILENT), Ports(settings.ports, SILENT))
 
 
 @contextmanager
@@ -299,14 +298,6 @@ def _locked(path: Path, progress: Progress) -> Iterator[None]:
 
         wait_for("another backbone command to finish", ours, limit_seconds=LOCK_LIMIT_SECONDS, progress=progress)
         yield
-
-
-def _together(work: Sequence[Callable[[], object]]) -> None:
-    """Do all of it at once, wait for all of it, then raise the first error there was."""
-    with ThreadPoolExecutor(max(1, len(work))) as pool:
-        futures = [pool.submit(one) for one in work]
-    for future in futures:
-        future.result()
 
 
 def _runs(process: Process) -> bool:

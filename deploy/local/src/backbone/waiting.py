@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -40,6 +42,41 @@ class Silent:
 
 
 SILENT: Final = Silent()
+
+
+class AbandonedError(Exception):
+    """Something else that was under way at the same time has failed: there is nothing to wait for any more."""
+
+
+class Shared:
+    """Progress of several things at once, all of which are given up when one of them fails."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._abandoned = threading.Event()
+
+    def waiting(self, what: str) -> None:
+        self._progress.waiting(what)
+
+    def said(self, sentence: str) -> None:
+        self._progress.said(sentence)
+
+    def check(self) -> None:
+        if self._abandoned.is_set():
+            raise AbandonedError
+        self._progress.check()
+
+    def together(self, work: Sequence[Callable[[], object]]) -> None:
+        """Do all of it at once. When something fails, give up the rest; raise that first error when all have ended."""
+        with ThreadPoolExecutor(max(1, len(work))) as pool:
+            futures = [pool.submit(one) for one in work]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            failed = [future for future in done if future.exception() is not None]
+            if failed:
+                self._abandoned.set()
+        self._abandoned.clear()
+        for future in (*failed, *futures):
+            future.result()
 
 
 def wait_for(
