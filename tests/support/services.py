@@ -52,7 +52,10 @@ class RunningService(Generic[S]):
 
     def token(self, role: str = "owner") -> str:
         return tokens.mint(
-            PRIVATE_KEY, audience=self.runtime.service.name, actor=OWNER, scopes=ROLES[role]  # type: ignore[index]
+            PRIVATE_KEY,
+            audience=self.runtime.service.name,
+            actor=OWNER,
+            scopes=ROLES[role],  # type: ignore[index]
         )
 
     async def call(self, method: str, path: str, **given: Any) -> httpx.Response:
@@ -118,7 +121,7 @@ async def read_all(servers: str, topic: str) -> Sequence[bytes]:
         await consumer.seek_to_beginning(*places)
         values: dict[TopicPartition, list[bytes]] = {place: [] for place in places}
         async with asyncio.timeout(30):
-            while any(await consumer.position(place) < ends[place] for place in places):
+            while [each for each in places if await consumer.position(each) < ends[each]]:
                 for place, records in (await consumer.getmany(timeout_ms=200)).items():
                     values[place] += [record.value for record in records if record.value is not None]
         return [value for place in places for value in values[place]]

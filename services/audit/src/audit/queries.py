@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import Row, Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.tables import audit_log, coverage, gaps, log_head, search, search_head
@@ -28,36 +28,54 @@ class Wanted:
     since: datetime | None = None
     until: datetime | None = None
 
+    def equal(self) -> dict[str, str | None]:
+        """The columns that must have just this value, where one is given."""
+        return {
+            "entity_type": self.entity_type,
+            "entity_id": self.entity_id,
+            "workflow_name": self.workflow,
+            "workflow_id": self.workflow_id,
+            "actor_id": self.actor,
+            "action": self.action,
+        }
 
-def _records(wanted: Wanted) -> Select[Any]:
+    @property
+    def on_the_log(self) -> bool:
+        """Whether an index of the log itself narrows this down; then nothing has to wait for the projection."""
+        return self.entity_type is not None or self.workflow is not None
+
+    @property
+    def on_the_projection(self) -> bool:
+        return not all(each is None for each in (self.actor, self.action, self.since, self.until))
+
+
+def _records(wanted: Wanted, *, before_seq: int | None, limit: int) -> Select[Any]:
     """Entity and workflow are indexed on the log itself; actor, action and time on the projection behind it."""
-    given: list[tuple[Any, ColumnElement[bool]]] = [
-        (wanted.entity_type, audit_log.c.entity_type == wanted.entity_type),
-        (wanted.entity_id, audit_log.c.entity_id == wanted.entity_id),
-        (wanted.workflow, audit_log.c.workflow_name == wanted.workflow),
-        (wanted.workflow_id, audit_log.c.workflow_id == wanted.workflow_id),
-    ]
-    projected: list[tuple[Any, ColumnElement[bool]]] = [
-        (wanted.actor, search.c.actor_id == wanted.actor),
-        (wanted.action, search.c.action == wanted.action),
-        (wanted.since, search.c.occurred_at >= wanted.since),
-        (wanted.until, search.c.occurred_at < wanted.until),
-    ]
-    query: Select[Any] = select(*_WITHOUT_BYTES).where(*(clause for value, clause in given if value is not None))
-    asked = [clause for value, clause in projected if value is not None]
-    if asked:
-        query = query.join(search, search.c.seq == audit_log.c.seq).where(*asked)
-    return query
+    query: Select[Any] = select(*_WITHOUT_BYTES).order_by(audit_log.c.seq.desc()).limit(limit)
+    if wanted.on_the_log:
+        return _matching(query, audit_log, wanted, before_seq)
+    if not wanted.on_the_projection:
+        return query if before_seq is None else query.where(audit_log.c.seq < before_seq)
+    found = _matching(select(search.c.seq).order_by(search.c.seq.desc()).limit(limit), search, wanted, before_seq)
+    return query.where(audit_log.c.seq.in_(found))
+
+
+def _matching(query: Select[Any], table: Table, wanted: Wanted, before_seq: int | None) -> Select[Any]:
+    columns = table.c
+    for name, value in wanted.equal().items():
+        query = query if value is None else query.where(columns[name] == value)
+    if wanted.since is not None:
+        query = query.where(columns.occurred_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(columns.occurred_at < wanted.until)
+    return query if before_seq is None else query.where(columns.seq < before_seq)
 
 
 async def list_records(
     connection: AsyncConnection, wanted: Wanted, *, before_seq: int | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Up to `limit` records with a seq below `before_seq`, newest first, without their bytes."""
-    query = _records(wanted).order_by(audit_log.c.seq.desc()).limit(limit)
-    if before_seq is not None:
-        query = query.where(audit_log.c.seq < before_seq)
-    return (await connection.execute(query)).all()
+    return (await connection.execute(_records(wanted, before_seq=before_seq, limit=limit))).all()
 
 
 async def get_record(connection: AsyncConnection, seq: int) -> Row[Any] | None:
@@ -67,8 +85,9 @@ async def get_record(connection: AsyncConnection, seq: int) -> Row[Any] | None:
 
 async def head(connection: AsyncConnection) -> Mapping[str, int]:
     """`last_seq` of the log and `searchable_seq`, up to which actor, action and time can be searched."""
-    row = (await connection.execute(select(log_head.c.last_seq, search_head.c.searchable_seq))).one()
-    return {"last_seq": row.last_seq, "searchable_seq": row.searchable_seq}
+    columns = (log_head.c.last_seq, search_head.c.searchable_seq)
+    row = (await connection.execute(select(*(select(each).scalar_subquery() for each in columns)))).one()
+    return {"last_seq": row[0], "searchable_seq": row[1]}
 
 
 async def list_coverage(connection: AsyncConnection) -> Sequence[Row[Any]]:
