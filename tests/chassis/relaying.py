@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +10,11 @@ from itertools import groupby
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from sqlalchemy import MetaData, text
+from tests.support.eventually import eventually
+from tests.support.infrastructure import TemporaryDatabase
+
 from chassis import outbox
 from chassis.clock import BusinessClock
 from chassis.database import Database, create_engine
@@ -20,9 +24,6 @@ from chassis.outbox import OUTBOX_STORAGE, OutboxState, ParkedKey, outbox_table
 from chassis.provisioning import Roles, provision
 from chassis.relay import Relay
 from chassis.transaction import Outgoing
-from sqlalchemy import MetaData, text
-
-from tests.support.infrastructure import TemporaryDatabase
 
 SCHEMA = "payments"
 TOPIC = "payments-events"
@@ -77,8 +78,23 @@ class Ground:
             answer = await admin.create_topics([topic])
             assert [error[1] for error in answer.topic_errors] == [0], answer
             # The controller has made it; wait until the broker serves it.
-            while (await admin.describe_topics([topic.name]))[0]["error_code"] != 0:
-                await asyncio.sleep(0)
+            await eventually(
+                lambda: admin.describe_topics([topic.name]), lambda described: described[0]["error_code"] == 0
+            )
+
+    async def configure(self, name: str = TOPIC, **configs: str) -> None:
+        """Change settings of a topic, and wait until the broker goes by them."""
+        wanted = {config.replace("_", "."): value for config, value in configs.items()}
+        async with self.admin() as admin:
+            resource = ConfigResource(ConfigResourceType.TOPIC, self.kafka.topic_prefix + name, wanted)
+            await admin.alter_configs([resource])
+            asked = ConfigResource(ConfigResourceType.TOPIC, self.kafka.topic_prefix + name)
+
+            async def current() -> dict[str, str]:
+                (answer,) = await admin.describe_configs([asked])
+                return {entry[0]: entry[1] for entry in answer.resources[0][4]}
+
+            await eventually(current, lambda found: wanted.items() <= found.items())
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import asyncpg
 import pytest
-from chassis.relay import Relay
-
 from tests.chassis.relaying import SCHEMA, TOPIC, Ground, a_ground, an_event, by_key
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TemporaryDatabase
+
+from chassis.relay import Relay
 
 INSERT = f"INSERT INTO {SCHEMA}.outbox (event_id, topic, key, value) VALUES (gen_random_uuid(), $1, $2, $3)"
 
@@ -84,7 +84,7 @@ async def test_a_row_that_is_committed_while_a_round_sends_is_not_deleted_with_i
 
 
 async def test_a_round_is_bounded_by_bytes_too(ground: Ground, relay: Relay) -> None:
-    large = random.Random(7).randbytes(890_000)
+    large = os.urandom(890_000)
     await ground.write([an_event(f"pay_{number}", large) for number in range(12)])
 
     first = await relay.round()

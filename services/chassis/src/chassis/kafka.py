@@ -124,7 +124,9 @@ class _Producer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka is not typed
             client_id=settings.client_id,
             enable_idempotence=True,
             acks="all",
-            compression_type="lz4",
+            # Of what aiokafka offers the cheapest for events of this kind: its lz4 has a fixed level that costs ten times
+            # as much and leaves more.
+            compression_type="zstd",
             max_batch_size=BATCH_MAX_BYTES,
             linger_ms=0,
             request_timeout_ms=REQUEST_TIMEOUT_MS,

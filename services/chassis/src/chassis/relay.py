@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -123,9 +123,15 @@ class Relay:
 
     name = "relay"
 
-    def __init__(self, database: Database, kafka: KafkaSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        kafka: KafkaSettings,
+        open_producer: Callable[[KafkaSettings], Awaitable[Producer]] = Producer.open,
+    ) -> None:
         self._database = database
         self._kafka = kafka
+        self._open_producer = open_producer
         self.sql = _Statements(database.schema)
         self._connection: asyncpg.Connection | None = None
         self._producer: Producer | None = None
@@ -316,7 +322,7 @@ class Relay:
             if not await self._producer.answers():
                 await self._give_up_producer()
         if self._producer is None:
-            self._producer = await Producer.open(self._kafka)
+            self._producer = await self._open_producer(self._kafka)
             self._asked_at = now
         return self._producer
 
