@@ -112,13 +112,12 @@ class RunningService(Generic[S]):
 
 async def read_all(servers: str, topic: str) -> Sequence[bytes]:
     """Every value that stands in a topic at this moment."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
+    # Without a group it reads every partition of its topic, from the first record on.
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        places = [TopicPartition(topic, number) for number in sorted(await _partitions(consumer, topic))]
-        consumer.assign(places)
+        places = sorted(consumer.assignment())
         ends = await consumer.end_offsets(places)
-        await consumer.seek_to_beginning(*places)
         values: dict[TopicPartition, list[bytes]] = {place: [] for place in places}
         async with asyncio.timeout(30):
             while [each for each in places if await consumer.position(each) < ends[each]]:
@@ -127,11 +126,6 @@ async def read_all(servers: str, topic: str) -> Sequence[bytes]:
         return [value for place in places for value in values[place]]
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer._client.force_metadata_update()
-    return consumer.partitions_for_topic(topic) or set()
 
 
 @asynccontextmanager

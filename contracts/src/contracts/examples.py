@@ -11,10 +11,12 @@ from contracts.events import (
     InvoiceUpdated,
     MemberUpdated,
     MessageDeadLettered,
+    MessageRetried,
     Named,
     PaymentProviderEventIngested,
     PaymentUpdated,
     ProviderDeliveryRejected,
+    ProviderEventConflicted,
     ProviderEventReference,
     Referenced,
 )
@@ -147,6 +149,22 @@ EXAMPLES: Final[tuple[Event[Payload], ...]] = (
         reason="their signatures do not match",
     ),
     _example(
+        ProviderEventConflicted(
+            provider="stripe",
+            provider_event=ProviderEventReference(
+                id="evt_3SvGq2LkdIwHu7ix0zYxWvUt",
+                type="charge.failed",
+                account="self",
+                livemode=False,
+                api_version="2025-03-31.basil",
+                delivery_id=_DELIVERY_ID,
+            ),
+        ),
+        actor=_STRIPE,
+        entity=Entity(type="provider_event", id=_EVENT_ID),
+        workflow=Workflow(name="provider_event", id=_EVENT_ID),
+    ),
+    _example(
         MessageDeadLettered(
             owner="payments",
             consumer="payments.worker",
@@ -157,6 +175,20 @@ EXAMPLES: Final[tuple[Event[Payload], ...]] = (
         entity=Entity(type="dead_letter", id=_DEAD_LETTER_ID),
         workflow=Workflow(name="webhooks", id=_DELIVERY_ID),
         reason="it is not JSON",
+    ),
+    _example(
+        MessageRetried(
+            owner="payments",
+            consumer="payments.worker",
+            pointer=f"webhook_deliveries/{_DELIVERY_ID}",
+            state="retried",
+            attempts=1,
+        ),
+        actor=_MARIA,
+        entity=Entity(type="dead_letter", id=_DEAD_LETTER_ID),
+        workflow=Workflow(name="dead_letter", id=_DEAD_LETTER_ID),
+        before={"state": "open", "attempts": 0},
+        after={"state": "retried", "attempts": 1},
     ),
     _example(
         AuditEventRecorded(records=500, first_seq=120001, last_seq=120500, recorded_at=_TIME),

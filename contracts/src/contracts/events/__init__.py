@@ -1,7 +1,7 @@
 """Every event type: importing this package registers them all and asserts that none is missing."""
 
 from contracts.events.audit import AuditEventRecorded
-from contracts.events.messages import MessageDeadLettered
+from contracts.events.messages import MessageDeadLettered, MessageRetried
 from contracts.events.payments import (
     InvoiceUpdated,
     MemberUpdated,
@@ -11,6 +11,7 @@ from contracts.events.payments import (
     PaymentUpdated,
     Provider,
     ProviderDeliveryRejected,
+    ProviderEventConflicted,
     ProviderEventReference,
     Referenced,
 )
@@ -22,12 +23,14 @@ __all__ = [
     "InvoiceUpdated",
     "MemberUpdated",
     "MessageDeadLettered",
+    "MessageRetried",
     "Named",
     "PaymentProviderEventIngested",
     "PaymentState",
     "PaymentUpdated",
     "Provider",
     "ProviderDeliveryRejected",
+    "ProviderEventConflicted",
     "ProviderEventReference",
     "Referenced",
 ]

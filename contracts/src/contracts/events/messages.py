@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.envelope import Payload
+from typing import Literal
+
+from contracts.envelope import Integer, Payload
 from contracts.registry import event_type
 from contracts.topics import AUDIT_EVENTS, PAYMENTS_EVENTS
 
@@ -22,3 +24,20 @@ class MessageDeadLettered(Payload):
     pointer: str
     reason_class: str
     message_type: str | None = None
+
+
+@event_type(
+    "message.retried",
+    version=1,
+    topic=(PAYMENTS_EVENTS, AUDIT_EVENTS),
+    entity="dead_letter",
+    sentence="{actor} tried a message again that {body.owner} had set aside: it is {body.state}{reason: because {}}",
+)
+class MessageRetried(Payload):
+    """Somebody ran a dead letter again: it had its effect (`retried`), or failed again (`open`, with the reason)."""
+
+    owner: str
+    consumer: str
+    pointer: str
+    state: Literal["open", "retried"]
+    attempts: Integer

@@ -75,6 +75,20 @@ class PaymentProviderEventIngested(Payload):
 
 
 @event_type(
+    "provider_event.conflicted",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="provider_event",
+    sentence="{actor} sent an event ({body.provider_event.id}) again with other content, which was kept and not applied",
+)
+class ProviderEventConflicted(Payload):
+    """Another content came under a known provider event id, rightly signed: a security finding, never applied."""
+
+    provider: Provider
+    provider_event: ProviderEventReference
+
+
+@event_type(
     "payment.updated",
     version=1,
     topic=PAYMENTS_EVENTS,

@@ -124,18 +124,22 @@ def _tries(key: Key, charges: Sequence[ChargeTold], intents: Sequence[IntentTold
 
 
 def _named_try(key: Key, charges: Sequence[ChargeTold], intents: Sequence[IntentTold]) -> _Try:
-    """Put one attempt together. Told as succeeded and as failed, it succeeded and failed late: a charge that failed
-    first never succeeds, another one does."""
+    """Put one attempt together. What the charge itself told is what holds; its PaymentIntent speaks until then.
+
+    A charge told as succeeded and as failed succeeded and failed late: one that failed first never succeeds later,
+    another one does. A PaymentIntent's word takes no money back.
+    """
     at = min([each.created_at for each in charges] or [each.told.at for each in intents])
-    outcomes = {each.outcome for each in charges if not _authorised(each)} | {each.outcome for each in intents}
+    final = [each for each in charges if each.outcome != "pending" and not _authorised(each)]
+    outcomes: set[str] = {each.outcome for each in final} or {each.outcome for each in intents}
     failures = [each for each in _both(charges, intents) if each.outcome == "failed"]
-    failure = _latest(failures).failure if failures else None
+    failure = _latest(failures).failure if failures and "failed" in outcomes else None
     if not outcomes & {"succeeded", "failed"}:
         return _Try(key.id, key, at, "pending", None)
     if "succeeded" not in outcomes:
         return _Try(key.id, key, at, "failed", failure)
-    moved = [each for each in charges if each.outcome == "succeeded" and each.captured_minor]
-    failed_at = min((each.told.at for each in failures), default=None)
+    moved = [each for each in final if each.outcome == "succeeded" and each.captured_minor]
+    failed_at = min((each.told.at for each in final if each.outcome == "failed"), default=None)
     reversed_at = max(failed_at, at) if failed_at else None
     state: AttemptState = "reversed" if failed_at else "succeeded"
     if not moved:
@@ -192,12 +196,11 @@ def _amount(
 
 
 def _missing(charges: Sequence[ChargeTold], intents: Sequence[IntentTold]) -> tuple[Fetch, ...]:
-    known = {each.charge for each in charges}
+    """Return the charges to read: a PaymentIntent says that they succeeded, they have not said so themselves."""
+    known = {each.charge for each in charges if each.outcome == "succeeded"}
     wanted = {each.charge for each in intents if each.outcome == "succeeded" and each.charge} - known
-    return tuple(
-        Fetch(key, "the PaymentIntent succeeded, its charge is unknown", _CHARGE_ARRIVES_WITHIN_SECONDS)
-        for key in sorted(wanted)
-    )
+    why = "the PaymentIntent succeeded, its charge has not been told"
+    return tuple(Fetch(key, why, _CHARGE_ARRIVES_WITHIN_SECONDS) for key in sorted(wanted))
 
 
 def _both(charges: Sequence[ChargeTold], intents: Sequence[IntentTold]) -> list[ChargeTold | IntentTold]:

@@ -47,14 +47,11 @@ def kind_of(fact: Fact) -> str:
 
 def names(fact: Fact) -> frozenset[Key]:
     """Every object that the fact names: what must be locked before facts are read."""
-    named: list[Key] = []
     cls: Any = type(fact)
-    for name in _key_fields(cls):
-        value = getattr(fact, name)
-        if isinstance(value, Key):
-            named.append(value)
-        elif value:
-            named.extend(value)
+    single, several = _key_fields(cls)
+    named = {key for name in single if (key := getattr(fact, name)) is not None}
+    for name in several:
+        named.update(getattr(fact, name))
     return frozenset(named)
 
 
@@ -122,9 +119,12 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
 
 
 @cache
-def _key_fields(cls: Any) -> tuple[str, ...]:
+def _key_fields(cls: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the fields that hold a key or none, and those that hold several."""
     hints = get_type_hints(cls)
-    return tuple(each.name for each in fields(cls) if Key in (hints[each.name], *get_args(hints[each.name])))
+    holding = [each.name for each in fields(cls) if Key in (hints[each.name], *get_args(hints[each.name]))]
+    several = tuple(name for name in holding if get_origin(hints[name]) is tuple)
+    return tuple(name for name in holding if name not in several), several
 
 
 for _each in KINDS.values():

@@ -28,7 +28,6 @@ from payments.providers.clients import ObjectNotReadError, ReadsObjects
 log = structlog.get_logger()
 _AT_ONCE: Final = 10
 _TRYING_SECONDS: Final = 60
-_POLL_SECONDS: Final = 1.0
 _BACK_OFF_SECONDS: Final = (2, 10, 60, 300, 1_800, 3_600)
 
 _WANT = text(
@@ -73,22 +72,17 @@ async def want(connection: AsyncConnection, fetches: Sequence[Fetch]) -> None:
     await connection.execute(_WANT, {**given, "seconds": [f.after_seconds for f in fetches], "now": real_now()})
 
 
-async def forget(connection: AsyncConnection, keys: Sequence[Key]) -> None:
-    """Stop asking for objects that arrived by themselves."""
-    if keys:
-        await connection.execute(_FORGET, {"keys": sorted(key.text for key in keys)})
-
-
 class Fetcher:
     """Reads what is due, for as long as the process lives."""
 
     name = "payments.fetcher"
 
-    def __init__(self, database: Database, clients: ReadsObjects, *, wake: Wake, fetched: Wake) -> None:
-        """`wake` is set when something was asked for, `fetched` is set when there is work for the worker."""
+    def __init__(self, database: Database, clients: ReadsObjects, *, poll_seconds: float, fetched: Wake) -> None:
+        """`fetched` is set whenever there is something new for the worker; the clients are closed with this part."""
         self._database = database
         self._clients = clients
-        self._wake = wake
+        self._poll_seconds = poll_seconds
+        self._wake = Wake()
         self._fetched = fetched
         self._stopping = False
         self._ended = asyncio.Event()
@@ -107,8 +101,9 @@ class Fetcher:
                     self._failure, found = type(error).__name__, 0
                     log.warning("fetcher.waiting", error=self._failure)
                 if not found:
-                    await self._wake.wait(_POLL_SECONDS)
+                    await self._wake.wait(self._poll_seconds)
         finally:
+            await self._clients.aclose()
             self._ended.set()
 
     async def step(self) -> int:

@@ -18,9 +18,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection import codec
-from payments.collection.domain import InvoiceView, PaymentView
+from payments.collection.domain import InvoiceView, Member, PaymentView
 from payments.collection.facts import Fact
-from payments.collection.objects import GROUPED, MANDATE, Key
+from payments.collection.objects import Key, grouped
 
 _ROUNDS_MAX: Final = 5
 
@@ -42,23 +42,17 @@ _STUBS = text(
     """
 )
 _LOCK = text('SELECT key FROM payments.provider_objects WHERE key = ANY(:keys) ORDER BY key COLLATE "C" FOR UPDATE')
-# Of a mandate only what describes it belongs to a group: its other payments are groups of their own.
 _FACTS = text(
     """
-    SELECT f.id, f.body FROM payments.provider_facts AS f
-    JOIN (
-        SELECT fact_id, false AS described FROM payments.fact_names WHERE key = ANY(:grouped)
-        UNION
-        SELECT fact_id, true FROM payments.fact_names WHERE key = ANY(:mandates)
-    ) AS n ON n.fact_id = f.id
-    WHERE NOT n.described OR f.body ->> 'kind' = 'mandate_described'
+    SELECT id, body FROM payments.provider_facts
+    WHERE id IN (SELECT fact_id FROM payments.fact_names WHERE key = ANY(:keys))
     """
 )
 _NAMING = text(
     """
     SELECT DISTINCT other.key FROM payments.fact_names AS one
     JOIN payments.fact_names AS other USING (fact_id)
-    WHERE one.key = ANY(:keys)
+    WHERE one.key = :key
     """
 )
 _ADD_FACTS = text(
@@ -75,7 +69,12 @@ _ADD_NAMES = text(
     SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:facts AS bigint[]))
     """
 )
-_REFOLD = text("INSERT INTO payments.pending_events (kind, subject, received_at) VALUES ('refold', :subject, :now)")
+_REFOLD = text(
+    """
+    INSERT INTO payments.pending_events (kind, subject, received_at, was_member_id, was_member_name)
+    VALUES ('refold', :subject, :now, :id, :name)
+    """
+)
 _IDS_OF: Final = {
     "payments": text("SELECT key, id FROM payments.payments WHERE key = ANY(:keys)"),
     "invoices": text("SELECT key, id FROM payments.invoices WHERE key = ANY(:keys)"),
@@ -153,16 +152,33 @@ async def lock_group(connection: AsyncConnection, wanted: Collection[Key]) -> Lo
     """
     keys = frozenset(wanted)
     for _ in range(_ROUNDS_MAX):
-        savepoint = await connection.begin_nested()
-        await lock_objects(connection, keys)
-        facts = await _closure(connection, keys)
-        grown = keys.union(*(codec.names(fact) for fact in facts))
+        facts, grown = await _locked(connection, keys)
         if grown == keys:
-            await savepoint.commit()
             return LockedGroup(keys, facts)
-        await savepoint.rollback()
         keys = grown
     raise GroupStillGrowsError(f"{len(keys)} objects after {_ROUNDS_MAX} rounds")
+
+
+class _TooFewLocksError(Exception):
+    """What was locked is not the whole group; raised to let it go."""
+
+    def __init__(self, keys: frozenset[Key]) -> None:
+        super().__init__(len(keys))
+        self.keys = keys
+
+
+async def _locked(connection: AsyncConnection, keys: frozenset[Key]) -> tuple[tuple[Fact, ...], frozenset[Key]]:
+    """Lock the keys and read their facts; where those name more keys, let go and return all of them."""
+    try:
+        async with connection.begin_nested():
+            await lock_objects(connection, keys)
+            facts = await _closure(connection, keys)
+            grown = keys.union(*(codec.names(fact) for fact in facts))
+            if grown != keys:
+                raise _TooFewLocksError(grown)
+            return facts, keys
+    except _TooFewLocksError as error:
+        return (), error.keys
 
 
 async def lock_objects(connection: AsyncConnection, keys: Collection[Key]) -> None:
@@ -172,43 +188,34 @@ async def lock_objects(connection: AsyncConnection, keys: Collection[Key]) -> No
     await connection.execute(_LOCK, texts)
 
 
-async def queue_refolds(connection: AsyncConnection, customers: Sequence[Key]) -> None:
-    """Have the worker fold again whatever names these customers."""
-    if customers:
-        await connection.execute(_REFOLD, [{"subject": key.text, "now": real_now()} for key in customers])
+async def queue_refolds(connection: AsyncConnection, customers: Mapping[Key, Member | None]) -> None:
+    """Have the worker fold again whatever names these customers; each with the member whose it was until now."""
+    rows = [
+        {"subject": key.text, "now": real_now(), "id": was and was.id, "name": was and was.name}
+        for key, was in sorted(customers.items())
+    ]
+    if rows:
+        await connection.execute(_REFOLD, rows)
 
 
 async def _closure(connection: AsyncConnection, keys: frozenset[Key]) -> tuple[Fact, ...]:
     """All facts that name a key of the group, or a key that such a fact names in turn."""
     found: dict[int, Fact] = {}
-    asked: set[Key] = set()
-    fresh_keys = {key for key in keys if key.kind in GROUPED or key.kind == MANDATE}
+    asked: frozenset[Key] = frozenset()
+    fresh_keys = grouped(keys)
     while fresh_keys:
         asked |= fresh_keys
-        texts = {
-            "grouped": [key.text for key in fresh_keys if key.kind in GROUPED],
-            "mandates": [key.text for key in fresh_keys if key.kind == MANDATE],
-        }
-        rows = await connection.execute(_FACTS, texts)
+        rows = await connection.execute(_FACTS, {"keys": sorted(key.text for key in fresh_keys)})
         fresh = {row.id: codec.from_json(row.body) for row in rows if row.id not in found}
         found |= fresh
-        named = {key for fact in fresh.values() for key in codec.names(fact)}
-        fresh_keys = {key for key in named if key.kind in GROUPED or key.kind == MANDATE} - asked
+        fresh_keys = grouped(key for fact in fresh.values() for key in codec.names(fact)) - asked
     return tuple(found[number] for number in sorted(found))
 
 
-async def groups_naming(connection: AsyncConnection, references: Collection[Key]) -> frozenset[Key]:
-    """The grouped objects of all facts that name these customers or mandates, through mandates too."""
-    found: set[Key] = set()
-    asked: set[Key] = set()
-    fresh = set(references)
-    while fresh:
-        asked |= fresh
-        rows = await connection.execute(_NAMING, {"keys": sorted(key.text for key in fresh)})
-        named = {Key.parse(row.key) for row in rows}
-        found |= {key for key in named if key.kind in GROUPED}
-        fresh = {key for key in named if key.kind == MANDATE} - asked
-    return frozenset(found)
+async def groups_naming(connection: AsyncConnection, customer: Key) -> frozenset[Key]:
+    """The grouped objects of all facts that name this customer."""
+    rows = await connection.execute(_NAMING, {"key": customer.text})
+    return grouped(Key.parse(row.key) for row in rows)
 
 
 async def add_facts(connection: AsyncConnection, facts: Sequence[NewFact]) -> None:

@@ -58,10 +58,13 @@ class WorkingSet:
     ) -> None:
         self.members = dict(members or {})
         self.policy = policy
-        self._facts_of: dict[Key, set[Fact]] = defaultdict(set)
+        self._facts: list[Fact] = []
+        self._names: list[frozenset[Key]] = []
+        self._numbers: dict[Fact, int] = {}
+        self._facts_of: dict[Key, list[int]] = defaultdict(list)
         self._journals_of: dict[Key, list[Journal]] = defaultdict(list)
         self._posted = 0
-        self._folded: dict[Key, tuple[int, Group]] = {}
+        self._folded: dict[Key, tuple[set[int], Group]] = {}
         self._place: dict[str, int] = {}
         for fact in facts:
             self._add(fact)
@@ -90,7 +93,7 @@ class WorkingSet:
 
     def standing(self, keys: Collection[Key]) -> list[Journal]:
         """Return the journals of these objects' groups in the order in which they were posted."""
-        found = [journal for key in self._closure(keys) for journal in self._journals_of.get(key, ())]
+        found = [journal for key in self._closure(keys)[0] for journal in self._journals_of.get(key, ())]
         return sorted(found, key=lambda journal: self._place[journal.source_key])
 
     def _settle(self, keys: Collection[Key], before: Group, event_type: str | None, facts: Sequence[Fact]) -> Applied:
@@ -119,33 +122,41 @@ class WorkingSet:
         )
 
     def _add(self, fact: Fact) -> None:
-        for key in grouped(names(fact)):
-            self._facts_of[key].add(fact)
+        number = self._numbers.setdefault(fact, len(self._facts))
+        if number < len(self._facts):
+            return
+        named = grouped(names(fact))
+        self._facts.append(fact)
+        self._names.append(named)
+        for key in named:
+            self._facts_of[key].append(number)
 
     def _post(self, journal: Journal) -> None:
         self._place[journal.source_key] = self._posted
         self._posted += 1
         self._journals_of[journal.subject].append(journal)
 
-    def _closure(self, keys: Collection[Key]) -> frozenset[Key]:
+    def _closure(self, keys: Collection[Key]) -> tuple[set[Key], set[int]]:
+        """Return all objects and facts (by number) that facts tie to these objects."""
         found: set[Key] = set()
+        told: set[int] = set()
         wanted = set(keys)
         while wanted:
             found |= wanted
-            told = {fact for key in wanted for fact in self._facts_of.get(key, ())}
-            wanted = {key for fact in told for key in grouped(names(fact))} - found
-        return frozenset(found)
+            more = {number for key in wanted for number in self._facts_of.get(key, ())} - told
+            told |= more
+            wanted = {key for number in more for key in self._names[number]} - found
+        return found, told
 
     def _group(self, keys: Collection[Key]) -> Group:
         """Fold the groups of these keys; the last fold of the same facts is kept for the next event of the batch."""
-        closure = self._closure(keys)
-        first = min(closure, default=None)
-        if first is None:
+        closure, told = self._closure(keys)
+        if not told:
             return Group()
-        facts = {fact for key in closure for fact in self._facts_of.get(key, ())}
+        first = min(closure)
         kept = self._folded.get(first)
-        if kept and kept[0] == len(facts):  # facts are only ever added, and a group that merged has more of them
+        if kept and kept[0] == told:
             return kept[1]
-        group = fold(facts, self.members, self.policy)
-        self._folded[first] = (len(facts), group)
+        group = fold([self._facts[number] for number in told], self.members, self.policy)
+        self._folded[first] = (told, group)
         return group

@@ -23,7 +23,8 @@ from chassis.group_commit import GroupCommit, GroupLimits
 from chassis.ids import new_id
 from chassis.service import Part
 from chassis.telemetry import metrics
-from chassis.web import BODY_TOO_LARGE, OVERLOADED, REQUEST_TIMEOUT, Problem, ProblemType
+from chassis.web import BODY_TOO_LARGE, OVERLOADED, Problem, ProblemType
+from chassis.web.problems import REQUEST_TIMEOUT
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route

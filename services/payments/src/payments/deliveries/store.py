@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.deliveries.domain import EventIdentity, Provider, ProviderEvent
 
@@ -95,8 +97,22 @@ FROM unnest($16::uuid[], $17::text[], $18::text[], $19::timestamptz[], $20::text
     AS d (id, provider, account, received_at, verified_by, headers, body, sha256, events)
 """
 
+_SAVE_OUTCOMES: Final = text(
+    """
+    UPDATE payments.provider_events AS e
+    SET outcome = o.outcome, outcome_words = o.words, payment_id = o.payment_id, ingested_at = :at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:outcomes AS text[]), CAST(:words AS text[]), CAST(:payments AS uuid[]))
+        AS o (id, outcome, words, payment_id)
+    WHERE e.id = o.id
+    """
+)
 _KEPT_BYTES: Final = "SELECT kept_bytes FROM payments.rejected_bytes WHERE provider = $1 FOR UPDATE"
 _KEEP_BYTES: Final = "UPDATE payments.rejected_bytes SET kept_bytes = kept_bytes + $2 WHERE provider = $1"
+_COUNT_REJECTED: Final = """
+INSERT INTO payments.rejections AS held (provider, minute, refusal, deliveries, told)
+VALUES ($1, date_trunc('minute', $2::timestamptz), $3, 1, false)
+ON CONFLICT (provider, minute, refusal) DO UPDATE SET deliveries = held.deliveries + 1
+"""
 _REJECT: Final = """
 INSERT INTO payments.webhook_deliveries AS held
     (id, provider, account, state, received_at, last_received_at, attempts, status_answered, refusal, headers, body,
@@ -178,6 +194,7 @@ async def reject(connection: asyncpg.Connection, rejected: Sequence[Rejected], *
         for each in sorted((each for each in rejected if each.provider == provider), key=lambda each: each.sha256):
             fits = each.body is not None and kept + added + each.body_bytes <= kept_max_bytes
             is_new = await connection.fetchval(_REJECT, *_rejected_columns(each, each.body if fits else None))
+            await connection.execute(_COUNT_REJECTED, provider, each.received_at, each.refusal)
             added += each.body_bytes if fits and is_new else 0
         if added:
             await connection.execute(_KEEP_BYTES, provider, added)
@@ -196,3 +213,26 @@ def _rejected_columns(each: Rejected, body: bytes | None) -> Sequence[Any]:
         each.body_bytes,
         each.sha256,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class EventOutcome:
+    """What a provider event did here, and to which payment."""
+
+    provider_event_id: str
+    outcome: str
+    words: str | None
+    payment_id: str | None
+
+
+async def save_outcomes(connection: AsyncConnection, outcomes: Sequence[EventOutcome], *, at: datetime) -> None:
+    """Note on provider events what they did."""
+    if not outcomes:
+        return
+    given = {
+        "ids": [each.provider_event_id for each in outcomes],
+        "outcomes": [each.outcome for each in outcomes],
+        "words": [each.words for each in outcomes],
+        "payments": [each.payment_id for each in outcomes],
+    }
+    await connection.execute(_SAVE_OUTCOMES, {**given, "at": at})

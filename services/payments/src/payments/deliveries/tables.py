@@ -62,6 +62,17 @@ rejected_bytes = Table(
     Column("kept_bytes", BigInteger, nullable=False),
 )
 
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("minute", DateTime(timezone=True), primary_key=True),
+    Column("refusal", Text, primary_key=True),
+    Column("deliveries", Integer, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Index("rejections_untold", "minute", postgresql_where=text("NOT told")),
+)
+
 provider_events = Table(
     "provider_events",
     metadata,
@@ -116,6 +127,8 @@ pending_events = Table(
     Column("provider_event_id", Uuid),
     Column("fetched_id", Uuid, ForeignKey("payments.fetched_objects.id")),
     Column("subject", Text),
+    Column("was_member_id", Text),
+    Column("was_member_name", Text),
     Column("received_at", DateTime(timezone=True), nullable=False),
     CheckConstraint(
         "kind IN ('event', 'alternative', 'conflict', 'unreadable', 'fetched', 'refold')", name="pending_events_kind"

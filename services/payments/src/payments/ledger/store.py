@@ -53,12 +53,12 @@ _ADD_ENTRIES = text(
 )
 _MEMBER_ENTRIES = text(
     """
-    SELECT j.id AS journal_id, j.economic_key, j.effective_at, j.recorded_at, j.words, j.caused_by, j.payment_id,
-           j.invoice_id, e.account, e.currency, e.amount_minor, e.phase
+    SELECT j.id AS journal_id, j.number, j.economic_key, j.effective_at, j.recorded_at, j.words, j.caused_by,
+           j.payment_id, j.invoice_id, e.account, e.currency, e.amount_minor, e.phase
     FROM payments.ledger_entries AS e JOIN payments.journals AS j ON j.id = e.journal_id
     WHERE e.account = ANY(:accounts) AND e.phase = 'posted'
-      AND j.effective_at <= coalesce(:effective_until, 'infinity')
-      AND j.recorded_at <= coalesce(:recorded_until, 'infinity')
+      AND j.effective_at <= coalesce(CAST(:effective_until AS timestamptz), 'infinity')
+      AND j.recorded_at <= coalesce(CAST(:recorded_until AS timestamptz), 'infinity')
     ORDER BY j.effective_at, j.number, e.line
     """
 )

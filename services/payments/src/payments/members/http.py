@@ -11,6 +11,7 @@ from contracts.events import MemberUpdated
 from fastapi import APIRouter, Path, Query
 from payments.deliveries.domain import OWN_ACCOUNT, Provider
 from payments.ledger import use_cases as ledger
+from payments.ledger.use_cases import LinkedLine
 from payments.members import store, use_cases
 from payments.members.store import Customer, CustomerTakenError, Member
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -91,11 +92,25 @@ async def get_ledger(
     if member is None:
         raise Problem.not_found("member", member_id)
     lines = await ledger.member_ledger(tx.connection, member_id, as_of=as_of, recorded_as_of=recorded_as_of)
-    balances = {line.currency: line.balance_minor for line in lines}
+    balances = {linked.line.currency: linked.line.balance_minor for linked in lines}
     return MemberLedger(
         member=_view(member),
-        lines=[LedgerLineView.model_validate(ledger.shown(line)) for line in lines],
+        lines=[_line(linked) for linked in lines],
         balances=[Money(amount_minor=amount, currency=currency) for currency, amount in sorted(balances.items())],
+    )
+
+
+def _line(linked: LinkedLine) -> LedgerLineView:
+    line = linked.line
+    return LedgerLineView(
+        effective_at=line.effective_at,
+        recorded_at=line.recorded_at,
+        words=line.words,
+        amount=Money(amount_minor=line.amount_minor, currency=line.currency),
+        balance=Money(amount_minor=line.balance_minor, currency=line.currency),
+        payment_id=linked.payment_id,
+        invoice_id=linked.invoice_id,
+        provider_event_id=line.caused_by,
     )
 
 

@@ -8,7 +8,8 @@ from chassis.transaction import Draft, Transaction
 from contracts.envelope import Entity, Snapshot, Workflow
 from contracts.events import MemberUpdated, Referenced
 from payments.collection import store as collection
-from payments.collection.objects import customer_key
+from payments.collection.domain import Member as Known
+from payments.collection.objects import Key, customer_key
 from payments.members import store
 from payments.members.store import Customer, Member
 
@@ -22,16 +23,20 @@ async def put(tx: Transaction, member_id: str, name: str, customers: Sequence[Cu
     wanted = tuple(sorted(set(customers)))
     if before is not None and (before.name, before.customers) == (name, wanted):
         return before
-    touched = set(wanted) ^ set(before.customers if before else ())
-    if before is not None and before.name != name:
-        touched |= set(wanted)
+    held = set(before.customers if before else ())
+    touched = held | set(wanted) if before and before.name != name else held ^ set(wanted)
+    was = None if before is None else Known(before.id, before.name)
+    keys = {_key(each): was if each in held else None for each in touched}
     # A worker locks the customers of what it folds: either it sees what is written here, or its facts are seen.
-    keys = sorted(customer_key(each.provider, each.reference, each.account) for each in touched)
     await collection.lock_objects(tx.connection, keys)
     after = await store.save(tx.connection, member_id, name, wanted, at=tx.now)
     await collection.queue_refolds(tx.connection, keys)
     tx.emit(_told(before, after))
     return after
+
+
+def _key(customer: Customer) -> Key:
+    return customer_key(customer.provider, customer.reference, customer.account)
 
 
 def _told(before: Member | None, after: Member) -> Draft[MemberUpdated]:

@@ -44,6 +44,17 @@ CREATE TABLE payments.rejected_bytes (
 
 INSERT INTO payments.rejected_bytes VALUES ('stripe', 0), ('gocardless', 0);
 
+CREATE TABLE payments.rejections (
+    provider text NOT NULL,
+    minute timestamptz NOT NULL,
+    refusal text NOT NULL,
+    deliveries integer NOT NULL,
+    told boolean NOT NULL,
+    PRIMARY KEY (provider, minute, refusal)
+);
+
+CREATE INDEX rejections_untold ON payments.rejections (minute) WHERE NOT told;
+
 CREATE TABLE payments.provider_events (
     id uuid NOT NULL PRIMARY KEY,
     provider text NOT NULL,
@@ -94,6 +105,8 @@ CREATE TABLE payments.pending_events (
     provider_event_id uuid,
     fetched_id uuid REFERENCES payments.fetched_objects,
     subject text,
+    was_member_id text,
+    was_member_name text,
     received_at timestamptz NOT NULL,
     CONSTRAINT pending_events_input CHECK (
         CASE kind WHEN 'fetched' THEN fetched_id IS NOT NULL
@@ -111,6 +124,8 @@ CREATE INDEX pending_events_delivery ON payments.pending_events (delivery_id);
 GRANT SELECT, INSERT, UPDATE ON payments.webhook_deliveries, payments.provider_events TO payments;
 
 GRANT SELECT, UPDATE ON payments.rejected_bytes TO payments;
+
+GRANT SELECT, INSERT, UPDATE ON payments.rejections TO payments;
 
 GRANT SELECT, INSERT ON payments.fetched_objects TO payments;
 

@@ -1,0 +1,7 @@
+"""`python -m payments`."""
+
+import sys
+
+from payments.main import run
+
+sys.exit(run())

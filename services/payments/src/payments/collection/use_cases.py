@@ -1,0 +1,208 @@
+"""Applying a batch of inputs: lock their groups, fold, post, save and tell, in one transaction.
+
+Every input is applied by itself and in the order of the queue, so that each is told with its own before and after;
+what is saved is what stands at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from chassis.clock import real_now
+from chassis.transaction import Cause, Transaction
+from contracts.envelope import Actor
+
+from payments.collection import fetching, store, translate
+from payments.collection.codec import names
+from payments.collection.domain import Fetch, InvoiceView, Member, PaymentView, Policy
+from payments.collection.facts import Fact
+from payments.collection.objects import CUSTOMER, Key
+from payments.collection.store import Ids, NewFact
+from payments.collection.telling import not_understood, snapshot
+from payments.collection.working_set import Applied, WorkingSet
+from payments.deliveries import inputs as queue
+from payments.deliveries import store as deliveries
+from payments.deliveries.inputs import (
+    AlternativeInput,
+    ConflictInput,
+    EventInput,
+    FetchedInput,
+    Input,
+    RefoldInput,
+    UnusableInput,
+)
+from payments.ledger import store as ledger
+from payments.ledger.store import NewJournal
+from payments.members import store as members
+from payments.members.store import Customer
+
+_SYSTEM = Actor(kind="system", id="payments", name="Payments")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How money is booked here, and which days are business days."""
+
+    policy: Policy
+    zone: ZoneInfo
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a batch adds up to: the last view of each payment and invoice, and everything to add."""
+
+    applied: list[tuple[Input, Applied]] = field(default_factory=list)
+    payments: dict[Key, PaymentView] = field(default_factory=dict)
+    invoices: dict[Key, InvoiceView] = field(default_factory=dict)
+    retired: set[Key] = field(default_factory=set)
+    fetches: dict[Key, Fetch] = field(default_factory=dict)
+
+    def add(self, given: Input, applied: Applied) -> None:
+        self.applied.append((given, applied))
+        self.payments |= {view.key: view for view in applied.payments}
+        self.invoices |= {view.key: view for view in applied.invoices}
+        self.retired -= {view.key for view in applied.payments}
+        self.retired |= set(applied.retired_payments)
+        self.fetches |= {fetch.key: fetch for fetch in applied.fetches}
+
+    def keys(self) -> Iterable[Key]:
+        """Every payment and invoice that anything here refers to."""
+        for _, applied in self.applied:
+            yield from (view.key for group in (applied.before, applied.after) for view in group.payments)
+            yield from (view.key for group in (applied.before, applied.after) for view in group.invoices)
+            yield from (view.key for view in applied.invoices)
+
+
+async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
+    """Apply inputs in their order. Raises GroupStillGrowsError (a conflict) when others keep adding to their groups."""
+    refolds = {each.pending_id: await _groups_of(tx, each) for each in given if isinstance(each, RefoldInput)}
+    wanted = {key for each in given for fact in _facts(each) for key in names(fact)}.union(*refolds.values())
+    group = await store.lock_group(tx.connection, wanted)
+    working_set = WorkingSet(
+        facts=group.facts,
+        journals=await ledger.standing(tx.connection, group.keys),
+        members=await _members(tx, group.keys),
+        policy=rules.policy,
+    )
+    batch = _Batch()
+    for each in given:
+        applied = _apply(working_set, each, refolds.get(each.pending_id, frozenset()))
+        if applied is not None:
+            batch.add(each, applied)
+    ids = await store.load_ids(tx.connection, set(batch.keys()))
+    await store.add_facts(tx.connection, [NewFact(_input_id(each), fact) for each in given for fact in _facts(each)])
+    await _save_views(tx, batch, ids)
+    journal_ids = await _post(tx, batch, ids, rules)
+    await _tell(tx, given, batch, ids, journal_ids)
+    await fetching.want(tx.connection, list(batch.fetches.values()))
+    await queue.done(tx.connection, given)
+
+
+def _facts(given: Input) -> Sequence[Fact]:
+    return given.facts if isinstance(given, EventInput | FetchedInput) and not isinstance(given, ConflictInput) else ()
+
+
+async def _groups_of(tx: Transaction, given: RefoldInput) -> frozenset[Key]:
+    return await store.groups_naming(tx.connection, given.customer) | {given.customer}
+
+
+async def _members(tx: Transaction, keys: Iterable[Key]) -> dict[Key, Member]:
+    customers = {Customer(key.provider, key.id, key.account): key for key in keys if key.kind == CUSTOMER}
+    found = await members.by_customer(tx.connection, customers)
+    return {customers[customer]: Member(*member) for customer, member in found.items()}
+
+
+def _apply(working_set: WorkingSet, given: Input, refolded: frozenset[Key]) -> Applied | None:
+    match given:
+        case ConflictInput() | UnusableInput():
+            return None
+        case EventInput(facts=()) | FetchedInput(facts=()):
+            return None
+        case AlternativeInput(facts=facts) | FetchedInput(facts=facts):
+            return working_set.apply(None, facts)
+        case EventInput(event=event, facts=facts):
+            return working_set.apply(event.type, facts)
+        case RefoldInput(customer=customer, was=was):
+            before = {key: member for key, member in working_set.members.items() if key != customer}
+            return working_set.refold(refolded, before if was is None else {**before, customer: was})
+
+
+def _input_id(given: Input) -> str:
+    return given.fetched_id if isinstance(given, FetchedInput) else getattr(given, "provider_event_id", "")
+
+
+async def _save_views(tx: Transaction, batch: _Batch, ids: Ids) -> None:
+    await store.save_invoices(tx.connection, list(batch.invoices.values()), ids)
+    views = [(view, snapshot(view)) for key, view in batch.payments.items() if key not in batch.retired]
+    await store.save_payments(tx.connection, views, ids)
+    await store.supersede_payments(tx.connection, batch.retired)
+
+
+async def _post(tx: Transaction, batch: _Batch, ids: Ids, rules: Rules) -> dict[str, str]:
+    posted = [
+        NewJournal(
+            journal=journal,
+            caused_by=given.provider_event_id if isinstance(given, EventInput) else None,
+            payment_id=None if journal.payment is None else ids.payment(journal.payment),
+            invoice_id=None if journal.invoice is None else ids.invoice(journal.invoice),
+        )
+        for given, applied in batch.applied
+        for journal in applied.journals
+    ]
+    return dict(await ledger.post(tx.connection, posted, at=real_now(), zone=rules.zone))
+
+
+async def _tell(tx: Transaction, given: Sequence[Input], batch: _Batch, ids: Ids, journal_ids: dict[str, str]) -> None:
+    by_input = {each.pending_id: applied for each, applied in batch.applied}
+    outcomes: list[deliveries.EventOutcome] = []
+    for each in given:
+        applied = by_input.get(each.pending_id)
+        posted = [journal_ids[journal.source_key] for journal in applied.journals] if applied else []
+        if isinstance(each, ConflictInput):
+            _as_provider(tx, each).emit(translate.conflicted(each))
+        elif isinstance(each, EventInput) and not isinstance(each, AlternativeInput):
+            telling = (applied and applied.telling) or not_understood(each.event.type)
+            view = _as_provider(tx, each)
+            view.emit(translate.ingested(each, telling, ids, posted))
+            _tell_invoices(view, applied, ids)
+            payment_id = ids.payment(telling.payment.key) if telling.payment else None
+            outcomes.append(
+                deliveries.EventOutcome(each.provider_event_id, telling.outcome, telling.outcome_words, payment_id)
+            )
+        elif applied is not None and applied.changed:
+            _tell_changes(tx, each, applied, ids, posted)
+    await deliveries.save_outcomes(tx.connection, outcomes, at=real_now())
+
+
+def _as_provider(tx: Transaction, given: EventInput) -> Transaction:
+    return tx.acting(translate.provider_actor(given.event.identity.provider), translate.cause_of(given))
+
+
+def _tell_changes(tx: Transaction, given: Input, applied: Applied, ids: Ids, journal_ids: Sequence[str]) -> None:
+    """What an input other than a provider event did to payments and invoices."""
+    match given:
+        case RefoldInput(pending_id=number):
+            change, view = "matched", tx.acting(_SYSTEM, Cause(f"refold-{number}"))
+        case FetchedInput(fetched_id=fetched_id, key=key):
+            change, view = "described", tx.acting(translate.provider_actor(key.provider), Cause(fetched_id))
+        case EventInput():
+            change, view = "described", _as_provider(tx, given)
+        case _:
+            raise TypeError(f"{given!r} changes no payment")
+    for payment in applied.payments:
+        was = applied.before.payment(payment.key)
+        before = None if was is None else snapshot(was)
+        view.emit(translate.payment_updated(payment, ids, change, before, snapshot(payment), journal_ids))
+    _tell_invoices(view, applied, ids)
+
+
+def _tell_invoices(view: Transaction, applied: Applied | None, ids: Ids) -> None:
+    if applied is None:
+        return
+    for changed in applied.invoice_changes:
+        paying = next(iter(changed.invoice.payments), None)
+        before = applied.before.invoice(changed.invoice.key)
+        payment_id = None if paying is None else ids.payment(paying)
+        view.emit(translate.invoice_updated(changed, ids, before, payment_id))

@@ -1,0 +1,285 @@
+"""What stands in the worker's queue: provider events, fetched objects, and members that changed.
+
+Claiming reads the bytes and interprets them; both are pure, so everything that cannot be used is known before a lock
+is taken. Rows that another worker has are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from chassis.batch import Claimed, Refused
+from chassis.ids import new_id
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payments.collection.domain import Member
+from payments.collection.facts import Fact
+from payments.collection.objects import Key
+from payments.deliveries.domain import Provider, ProviderEvent, Unreadable
+from payments.providers.interpreting import NotUnderstood, Understood, interpret, interpret_fetched
+from payments.providers.reading import read_gocardless, read_stripe
+
+_LETTER_MAX_BYTES: Final = 1_048_576
+_CLAIM = text(
+    """
+    SELECT p.id, p.kind, p.delivery_id, p.position, p.provider_event_id, p.fetched_id, p.subject, p.received_at,
+           p.was_member_id, p.was_member_name
+    FROM payments.pending_events AS p ORDER BY p.id LIMIT :limit FOR UPDATE SKIP LOCKED
+    """
+)
+_COLUMNS: Final = (
+    "id, kind, delivery_id, position, provider_event_id, fetched_id, subject, received_at, was_member_id,"
+    " was_member_name"
+)
+_AGAIN: Final = {
+    "delivery": text(
+        f"""
+        INSERT INTO payments.pending_events (kind, delivery_id, position, provider_event_id, received_at)
+        SELECT 'event', d.id, :position, e.id, d.received_at FROM payments.webhook_deliveries AS d
+        LEFT JOIN payments.provider_events AS e ON e.delivery_id = d.id AND e.position = :position
+        WHERE d.id = :id RETURNING {_COLUMNS}
+        """
+    ),
+    "fetched": text(
+        f"""
+        INSERT INTO payments.pending_events (kind, fetched_id, received_at)
+        SELECT 'fetched', id, read_at FROM payments.fetched_objects WHERE id = :id RETURNING {_COLUMNS}
+        """
+    ),
+    "refold": text(
+        f"""
+        INSERT INTO payments.pending_events (kind, subject, received_at) VALUES ('refold', :id, now())
+        RETURNING {_COLUMNS}
+        """
+    ),
+}
+_NAME_EVENT = text(
+    """
+    INSERT INTO payments.provider_events
+        (id, provider, account, livemode, event_id, type, api_version, content_hash, essence_hash, delivery_id,
+         position, deliveries)
+    VALUES (:id, :provider, :account, :livemode, :event_id, :type, :api_version, :content_hash, :essence_hash,
+            :delivery_id, :position, 1)
+    ON CONFLICT (provider, account, livemode, event_id) DO UPDATE SET deliveries = provider_events.deliveries + 1
+    RETURNING id
+    """
+)
+_DELIVERIES = text("SELECT id, provider, body FROM payments.webhook_deliveries WHERE id = ANY(:ids)")
+_FETCHED = text("SELECT id, key, read_at, body FROM payments.fetched_objects WHERE id = ANY(:ids)")
+_DONE = text("DELETE FROM payments.pending_events WHERE id = ANY(:ids)")
+_LOCK_DELIVERIES = text("SELECT FROM payments.webhook_deliveries WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
+_PROCESSED = text(
+    """
+    UPDATE payments.webhook_deliveries AS d SET state = 'processed'
+    WHERE id = ANY(:ids) AND state = 'accepted'
+      AND NOT EXISTS (SELECT FROM payments.pending_events AS p WHERE p.delivery_id = d.id)
+    """
+)
+_DEAD = text("UPDATE payments.webhook_deliveries SET state = 'dead_lettered' WHERE id = :id")
+
+
+class UnusableError(ValueError):
+    """The bytes were rightly signed and cannot be used; the reason is one of a few fixed words."""
+
+    def __init__(self, unreadable: Unreadable) -> None:
+        super().__init__(f"{unreadable.reason}: {unreadable.detail}")
+        self.unreadable = unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class EventInput:
+    """A provider event for the first time; `facts` empty where its type is not understood."""
+
+    pending_id: int
+    delivery_id: str
+    provider_event_id: str
+    event: ProviderEvent
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlternativeInput(EventInput):
+    """The same event in another API version: its facts join the set."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictInput(EventInput):
+    """Other content under a known event id: kept, never applied, a security finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedInput:
+    """An object as its provider showed it."""
+
+    pending_id: int
+    fetched_id: str
+    key: Key
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RefoldInput:
+    """A customer that has another member than before, who was `was`."""
+
+    pending_id: int
+    customer: Key
+    was: Member | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableInput:
+    """What no event could be read from; `message` are the bytes to keep."""
+
+    pending_id: int
+    pointer: str
+    message: bytes
+    delivery_id: str | None = None
+    provider_event_id: str | None = None
+
+
+Input = EventInput | FetchedInput | RefoldInput | UnusableInput
+
+
+async def claim(connection: AsyncConnection, limit: int, *, livemode: bool) -> Claimed[Input]:
+    """Take rows of the queue in their order, each as what it turns out to be."""
+    rows = (await connection.execute(_CLAIM, {"limit": limit})).all()
+    return await interpreted(connection, rows, livemode=livemode)
+
+
+async def interpreted(connection: AsyncConnection, rows: Sequence[Row[Any]], *, livemode: bool) -> Claimed[Input]:
+    """The inputs that rows of the queue stand for; those that cannot be used are refused."""
+    bodies = await _bodies(connection, rows)
+    read = {key: _events(provider, body, livemode=livemode) for key, (provider, body) in bodies.items()}
+    fetched = await _fetched(connection, rows)
+    claimed: list[Input] = []
+    refused: list[Refused[Input]] = []
+    for row in rows:
+        made = _input(row, bodies, read, fetched)
+        if isinstance(made, Refused):
+            refused.append(made)
+        else:
+            claimed.append(made)
+    return Claimed(claimed, refused)
+
+
+async def again(connection: AsyncConnection, pointer: str, *, livemode: bool) -> Claimed[Input]:
+    """Queue once more what a dead letter points to, and return it as it turns out to be now."""
+    kind, _, place = pointer.partition("/")
+    given: dict[str, Any] = {"id": place}
+    if kind == "delivery":
+        delivery_id, _, position = place.partition("/")
+        given = {"id": delivery_id, "position": int(position)}
+    row = (await connection.execute(_AGAIN[kind], given)).one()
+    claimed = await interpreted(connection, [row], livemode=livemode)
+    named = [
+        await _named(connection, each) if isinstance(each, EventInput) and each.provider_event_id == "" else each
+        for each in claimed.items
+    ]
+    return Claimed(named, claimed.refused)
+
+
+async def _named(connection: AsyncConnection, given: EventInput) -> EventInput:
+    """Give an id to an event that could not be read when it arrived, and can be now."""
+    event = given.event
+    row = {
+        "id": new_id(),
+        "provider": event.identity.provider,
+        "account": event.identity.account,
+        "livemode": event.identity.livemode,
+        "event_id": event.identity.id,
+        "type": event.type,
+        "api_version": event.api_version,
+        "content_hash": event.content_hash,
+        "essence_hash": event.essence_hash,
+        "delivery_id": given.delivery_id,
+        "position": event.index,
+    }
+    return replace(given, provider_event_id=str((await connection.execute(_NAME_EVENT, row)).scalar_one()))
+
+
+async def _bodies(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict[str, tuple[Provider, bytes]]:
+    ids = sorted({str(row.delivery_id) for row in rows if row.delivery_id is not None})
+    if not ids:
+        return {}
+    found = await connection.execute(_DELIVERIES, {"ids": ids})
+    return {str(row.id): (row.provider, bytes(row.body)) for row in found}
+
+
+async def _fetched(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict[str, tuple[Key, datetime, bytes]]:
+    ids = sorted({str(row.fetched_id) for row in rows if row.fetched_id is not None})
+    if not ids:
+        return {}
+    found = await connection.execute(_FETCHED, {"ids": ids})
+    return {str(row.id): (Key.parse(row.key), row.read_at, bytes(row.body)) for row in found}
+
+
+def _events(provider: Provider, body: bytes, *, livemode: bool) -> Sequence[ProviderEvent | Unreadable]:
+    if provider == "stripe":
+        return (read_stripe(body),)
+    read = read_gocardless(body, livemode=livemode)
+    return (read,) if isinstance(read, Unreadable) else read
+
+
+def _input(
+    row: Row[Any],
+    bodies: dict[str, tuple[Provider, bytes]],
+    read: dict[str, Sequence[ProviderEvent | Unreadable]],
+    fetched: dict[str, tuple[Key, datetime, bytes]],
+) -> Input | Refused[Input]:
+    if row.kind == "refold":
+        was = None if row.was_member_id is None else Member(row.was_member_id, row.was_member_name)
+        return RefoldInput(row.id, Key.parse(row.subject), was)
+    if row.kind == "fetched":
+        return _fetched_input(row, *fetched[str(row.fetched_id)])
+    delivery_id = str(row.delivery_id)
+    event = read[delivery_id][row.position]
+    if isinstance(event, ProviderEvent):
+        meaning = interpret(event)
+        if not isinstance(meaning, Unreadable):
+            kind = {"alternative": AlternativeInput, "conflict": ConflictInput}.get(row.kind, EventInput)
+            facts = meaning.facts if isinstance(meaning, Understood) else ()
+            known = "" if row.provider_event_id is None else str(row.provider_event_id)
+            return kind(row.id, delivery_id, known, event, facts)
+        event = meaning
+    message = _slice(bodies[delivery_id][1], row.position)
+    event_id = None if row.provider_event_id is None else str(row.provider_event_id)
+    unusable = UnusableInput(row.id, f"delivery/{delivery_id}/{row.position}", message, delivery_id, event_id)
+    return Refused(unusable, UnusableError(event))
+
+
+def _fetched_input(row: Row[Any], key: Key, read_at: datetime, body: bytes) -> Input | Refused[Input]:
+    fetched_id = str(row.fetched_id)
+    meaning = interpret_fetched(key, body, at=read_at, reference=fetched_id)
+    if isinstance(meaning, Unreadable):
+        return Refused(UnusableInput(row.id, f"fetched/{fetched_id}", body), UnusableError(meaning))
+    return FetchedInput(row.id, fetched_id, key, () if isinstance(meaning, NotUnderstood) else meaning.facts)
+
+
+def _slice(body: bytes, position: int) -> bytes:
+    """The bytes to keep of one item: the item alone where its delivery can be read that far, else all of it."""
+    try:
+        events = orjson.loads(body)["events"]
+        return orjson.dumps(events[position])[:_LETTER_MAX_BYTES]
+    except (orjson.JSONDecodeError, TypeError, KeyError, IndexError):
+        return body[:_LETTER_MAX_BYTES]
+
+
+async def done(connection: AsyncConnection, inputs: Sequence[Input]) -> None:
+    """Take inputs off the queue, and say so on deliveries of which nothing is left there."""
+    await connection.execute(_DONE, {"ids": [each.pending_id for each in inputs]})
+    deliveries = {each.delivery_id for each in inputs if isinstance(each, EventInput | UnusableInput)} - {None}
+    if deliveries:
+        # Two workers may have parts of one delivery: the second to lock it sees what the first has done.
+        ids = {"ids": sorted(str(each) for each in deliveries)}
+        await connection.execute(_LOCK_DELIVERIES, ids)
+        await connection.execute(_PROCESSED, ids)
+
+
+async def dead(connection: AsyncConnection, delivery_id: str) -> None:
+    """Say on a delivery that part of it stands among the dead letters."""
+    await connection.execute(_DEAD, {"id": delivery_id})

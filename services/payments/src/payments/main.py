@@ -1,0 +1,67 @@
+"""Wiring of the payments service."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from chassis import cli
+from chassis.batch import Limits
+from chassis.database import Wake
+from chassis.service import Part, Runtime, Service
+from chassis.worker import Worker
+
+from payments import tables
+from payments.collection import http as collection_http
+from payments.collection.domain import Policy
+from payments.collection.fetching import Fetcher
+from payments.collection.use_cases import Rules
+from payments.deliveries import http as deliveries_http
+from payments.deliveries.ingress import DeliveryIngress
+from payments.deliveries.jobs import RejectionReports
+from payments.members import http as members_http
+from payments.providers.clients import ProviderClients
+from payments.settings import PaymentsSettings
+from payments.worker import InputWork
+
+_POLL_SECONDS = 0.25
+
+
+def input_work(settings: PaymentsSettings) -> InputWork:
+    """The work of applying inputs, by the rules of the settings."""
+    rules = Rules(Policy(gst_registered=settings.gst_registered), ZoneInfo(settings.business_timezone))
+    return InputWork(rules, gocardless_livemode=settings.gocardless_livemode)
+
+
+def _worker(runtime: Runtime[PaymentsSettings]) -> Part:
+    return Worker(
+        runtime.database,
+        input_work(runtime.settings),
+        limits=Limits(max_items=runtime.settings.worker_batch_max_events),
+        wake=_queued(runtime),
+        poll_seconds=_POLL_SECONDS,
+    )
+
+
+def _fetcher(runtime: Runtime[PaymentsSettings]) -> Part:
+    clients = ProviderClients.of(runtime.settings)
+    return Fetcher(runtime.database, clients, poll_seconds=_POLL_SECONDS, fetched=_queued(runtime))
+
+
+def _queued(runtime: Runtime[PaymentsSettings]) -> Wake:
+    """Set when something was queued for the worker; without an ingress in this process it looks by itself."""
+    return runtime.ingress.committed if runtime.ingress is not None else Wake()
+
+
+service = Service(
+    "payments",
+    PaymentsSettings,
+    metadata=tables.metadata,
+    routers=[collection_http.router, deliveries_http.router, members_http.router],
+    ingress=lambda runtime: DeliveryIngress(runtime.database, runtime.settings),
+    workers=[_worker, _fetcher, lambda runtime: RejectionReports(runtime.database)],
+)
+
+
+def run() -> int:
+    """The command line of this service."""
+    return cli.main(service)
