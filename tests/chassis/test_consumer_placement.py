@@ -18,7 +18,7 @@ from sqlalchemy import text
 from tests.support.consumer_process import noting_consumer
 from tests.support.consuming import SCHEMA, Ground, an_event, note, open_database
 from tests.support.eventually import eventually
-from tests.support.infrastructure import Databases, TemporaryDatabase
+from tests.support.infrastructure import Databases
 
 PART = TopicPart("payments-events", 0)
 

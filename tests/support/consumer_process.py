@@ -1,4 +1,4 @@
-"""A process that runs one consumer until it is killed: `python -m tests.support.consumer_process URL SERVERS PREFIX`."""
+"""A process with one consumer, to be killed: `python -m tests.support.consumer_process URL SERVERS PREFIX INSTANCE`."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ BATCH_TIMEOUT_MS: Final = 10
 FETCH_MAX_WAIT_MS: Final = 250
 _MAX_POLL_INTERVAL_MS: Final = 300_000
 _REQUEST_TIMEOUT_MS: Final = 15_000
+_RETRY_BACKOFF_MS: Final = 500
 # A topic that was made anew, or has new partitions, is noticed by looking only.
 _METADATA_MAX_AGE_MS: Final = 5_000
 _STOP_MAX_SECONDS: Final = 5.0
@@ -105,6 +106,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
             middlewares=(partial(_Witness, tell=self._fail),),
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+            retry_backoff_ms=_RETRY_BACKOFF_MS,
         )
         self._subscriber = self._broker.subscriber(
             *feed.topics,

@@ -72,6 +72,11 @@ class Reader:
         return not self._idle.is_set()
 
     @property
+    def finishing(self) -> bool:
+        """Whether the batch in flight is the last one before the partitions go, or the process does."""
+        return self._abandon.is_set()
+
+    @property
     def placed(self) -> Mapping[TopicPartition, int]:
         """The partitions that are being read, with the offset that each has come to."""
         return {self._partitions[part]: at.next_offset for part, at in self._places.items()}
