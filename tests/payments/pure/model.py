@@ -45,12 +45,16 @@ class Books:
 
     members: dict[Key, Member] = field(default_factory=lambda: dict(MEMBERS))
     policy: Policy = AUSTRALIAN
-    facts: list[Fact] = field(default_factory=list)
     journals: list[Journal] = field(default_factory=list)
     balances: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     told: list[tuple[str, Telling]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     locks: dict[Key, int] = field(default_factory=dict)
+    _named: dict[Fact, frozenset[Key]] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> frozenset[Fact]:
+        return frozenset(self._named)
 
     def apply(self, *inputs: Input) -> Books:
         """Apply inputs one after the other, by one worker."""
@@ -104,22 +108,20 @@ class Books:
         self.locks = {key: holder for key, holder in self.locks.items() if holder != number}
 
     def _closure(self, wanted: frozenset[Key]) -> list[Fact]:
-        """Facts as stored: every read goes through plain JSON, as it does through the table."""
-        keys, found = grouped(wanted), []
+        keys = grouped(wanted)
         while True:
-            more = [fact for fact in self.facts if keys & names(fact)]
-            grown = grouped(keys.union(*(names(fact) for fact in more)))
+            found = [(fact, named) for fact, named in self._named.items() if not keys.isdisjoint(named)]
+            grown = keys.union(*(named for _, named in found))
             if grown == keys:
-                found = more
-                break
+                return [fact for fact, _ in found]
             keys = grown
-        return [from_json(to_json(fact)) for fact in found]
 
     def _settle(self, taken: Input, locked: frozenset[Key], facts: Sequence[Fact]) -> None:
         standing = [journal for journal in self.journals if journal.subject in locked]
         working_set = WorkingSet(facts=facts, journals=standing, members=self.members, policy=self.policy)
         applied = working_set.apply(taken.type, taken.facts)
-        self.facts += [fact for fact in taken.facts if fact not in self.facts]
+        for fact in taken.facts:  # stored as plain JSON and read back, as through the table
+            self._named[from_json(to_json(fact))] = grouped(names(fact))
         self.post(applied.journals)
         if applied.telling is not None:
             self.told.append((taken.id, applied.telling))
@@ -164,7 +166,7 @@ class Books:
 
     def view(self) -> Group:
         """What all facts tell."""
-        return fold(frozenset(self.facts), self.members, self.policy)
+        return fold(self.facts, self.members, self.policy)
 
     def net(self) -> dict[tuple[str, str, datetime, str], int]:
         """What stands per economic key, account, effective time and phase."""

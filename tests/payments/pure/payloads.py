@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import orjson
@@ -35,7 +36,7 @@ def stripe_event(
 
 def body(event: Json) -> bytes:
     """The bytes as Stripe writes them: indented by two spaces, no newline at the end."""
-    return orjson.dumps(event, option=orjson.OPT_INDENT_2)
+    return json.dumps(event, indent=2, ensure_ascii=False).encode()
 
 
 def charge(
@@ -76,7 +77,9 @@ def charge(
             "network_status": "declined_by_network" if failed else "approved_by_network",
             "reason": "insufficient_funds" if failed else None,
             "risk_level": "normal",
-            "seller_message": "The bank returned the decline code `insufficient_funds`." if failed else "Payment complete.",
+            "seller_message": "The bank returned the decline code `insufficient_funds`."
+            if failed
+            else "Payment complete.",
             "type": "issuer_declined" if failed else "authorized",
         },
         "paid": not failed,
@@ -177,7 +180,13 @@ def invoice(
         "customer": CUSTOMER,
         "customer_name": "Mark Stevens",
         "due_date": None,
-        "lines": {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": f"/v1/invoices/{id_}/lines"},
+        "lines": {
+            "object": "list",
+            "data": [],
+            "has_more": False,
+            "total_count": 0,
+            "url": f"/v1/invoices/{id_}/lines",
+        },
         "livemode": False,
         "metadata": {},
         "next_payment_attempt": None,
@@ -203,7 +212,9 @@ def invoice(
                 "subscription_details": {"metadata": {}, "subscription": "sub_1PZkMark"},
                 "type": "subscription_details",
             },
-            "total_taxes": [] if tax is None else [{"amount": tax, "tax_behavior": "inclusive", "type": "tax_rate_details"}],
+            "total_taxes": []
+            if tax is None
+            else [{"amount": tax, "tax_behavior": "inclusive", "type": "tax_rate_details"}],
         }
     else:
         shape |= {
@@ -251,7 +262,12 @@ _CAUSES: Final = {
 
 
 def debit(
-    action: str, *, at: str = "2026-10-05T01:00:00.000Z", payment: str = "PM000MARK", id_: str | None = None, **extra: Any
+    action: str,
+    *,
+    at: str = "2026-10-05T01:00:00.000Z",
+    payment: str = "PM000MARK",
+    id_: str | None = None,
+    **extra: Any,
 ) -> Json:
     """An event about a GoCardless payment, with `details` as BECS shows them."""
     cause, description = _CAUSES.get(action, ("other", "Something happened."))

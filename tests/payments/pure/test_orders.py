@@ -30,7 +30,7 @@ def _same_in_every_order(inputs: Sequence[Input], *, races: int = 4) -> Books:
     for number, order in enumerate(permutations(inputs)):
         assert _settled(Books().apply(*order).check(events)) == _settled(expected)
         for race in range(races):
-            schedule = random.Random(number * races + race)
+            schedule = random.Random(number * races + race)  # noqa: S311 - repeatable, not secret
             doubled = [*order, schedule.choice(order)]
             assert _settled(Books().race(doubled, schedule).check(events)) == _settled(expected)
     return expected
@@ -138,29 +138,25 @@ def test_a_direct_debit_that_fails_late_is_taken_back_once_in_every_order() -> N
 
 
 def test_two_thousand_random_orders_of_many_events_with_duplicates_end_in_the_same_books() -> None:
-    """A member's month: two card payments, one of them joined late, and a debit that fails, is retried and confirmed."""
+    """A month: two card payments, one joined late, and a debit that fails, is retried and confirmed."""
     inputs = [
         *_triple(BASIL),
         stripe("invoice_payment.paid", payloads.invoice_payment()),
-        stripe("invoice.finalized", payloads.invoice(status="open")),
         stripe("invoice.payment_failed", payloads.invoice(status="open"), at=payloads.AT - 5),
         stripe("charge.failed", payloads.charge("ch_0", failed=True)),
-        stripe("payment_intent.payment_failed", payloads.intent(status="requires_payment_method", charge_id="ch_0")),
         stripe("charge.succeeded", payloads.charge("ch_9", intent=None)),
-        debit("created", "2026-10-01T00:00:00.000Z"),
         debit("submitted", "2026-10-02T00:00:00.000Z"),
         debit("failed", "2026-10-04T00:00:00.000Z"),
         debit("submitted", "2026-10-05T00:00:00.000Z"),
         debit("confirmed", "2026-10-08T00:00:00.000Z"),
-        debit("paid_out", "2026-10-09T00:00:00.000Z"),
         fetched(),
     ]
     events = sum(1 for each in inputs if each.type)
     expected = _settled(Books().apply(*inputs).check(events))
-    chance = random.Random(17)
+    chance = random.Random(17)  # noqa: S311 - repeatable, not secret
 
     for _ in range(2_000):
-        order = [*inputs, *chance.choices(inputs, k=5)]
+        order = [*inputs, *chance.choices(inputs, k=3)]
         chance.shuffle(order)
         assert _settled(Books().race(order, chance).check(events)) == expected
 
@@ -168,7 +164,7 @@ def test_two_thousand_random_orders_of_many_events_with_duplicates_end_in_the_sa
 def test_the_same_inputs_in_the_same_order_give_the_same_journals() -> None:
     """What `rebuild` relies on: source keys and names included."""
     inputs = [*_triple(BASIL), stripe("invoice_payment.paid", payloads.invoice_payment())]
-    chance = random.Random(3)
+    chance = random.Random(3)  # noqa: S311 - repeatable, not secret
     for _ in range(20):
         chance.shuffle(inputs)
         assert Books().apply(*inputs).journals == Books().apply(*inputs).journals

@@ -214,7 +214,7 @@ def _invoice_change(was: InvoiceView | None, now: InvoiceView) -> InvoiceWord | 
         return None
     if was is None:
         return "paid" if now.state == "paid" else "issued"
-    if was.member != now.member:
+    if was.member is None or was.member.id != now.member.id:
         return "matched"
     match was.state, now.state:
         case "open", "paid":
