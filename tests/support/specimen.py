@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import asyncpg
 from chassis import clock, outbox
 from chassis.database import Database, create_engine
-from chassis.provisioning import Roles, owner_of, provision
+from chassis.provisioning import Roles, provision
 from chassis.tokens import Verifier, mint
 from chassis.transaction import Cause, Draft
 from contracts.envelope import Actor, Entity, Workflow
@@ -41,7 +40,8 @@ async def make(given: TemporaryDatabase) -> None:
     table = outbox.outbox_table(MetaData(schema=SCHEMA))
     owner = await asyncpg.connect(given.owner_url_for(SCHEMA), timeout=10)
     try:
-        await owner.execute(str(CreateTable(table).compile(dialect=dialect())))
+        ddl = CreateTable(table).compile(dialect=dialect())  # type: ignore[no-untyped-call]
+        await owner.execute(str(ddl))
         await owner.execute(NOTES)
     finally:
         await owner.close(timeout=10)
@@ -82,7 +82,3 @@ class Signer:
     def headers(self, *scopes: str, actor: Actor = MARIA) -> dict[str, str]:
         """The header of a request by `actor`, who may do `scopes`."""
         return {"Authorization": f"Bearer {mint(self.private, audience=SCHEMA, actor=actor, scopes=scopes)}"}
-
-
-Opener = Callable[..., Database]
-__all__ = ["CAUSE", "MARIA", "SCHEMA", "Opener", "Signer", "a_change", "key_pair", "make", "opened", "owner_of"]

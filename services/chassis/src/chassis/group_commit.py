@@ -1,7 +1,9 @@
 """Group commit: the ingress' edge, where items that arrive together share one transaction.
 
-`submit` returns when the commit has, and never before: what it answers for is durable. While a commit is in flight
-the next group gathers; an idle edge commits at once, so that nobody waits for company that does not come. An item
+`submit` returns when the commit has, and never before: what it answers for is durable. An idle edge commits at once; a
+busy one gathers as many as came together last time, for `max_delay_seconds` at most, and while a commit is in flight
+the next group grows: few large commits cost less than many small ones. Only behind a commit that takes unusually long
+(`max_wait_behind_seconds`) does another begin beside it. An item
 that PostgreSQL refuses fails alone: its group is halved until it stands by itself. A fault of the infrastructure is
 told to everybody who waits, at once. A caller that hangs up changes nothing: its item is committed all the same.
 
@@ -56,6 +58,7 @@ class GroupLimits:
     max_items: int = 500
     max_bytes: int = 16 * 1_048_576
     max_delay_seconds: float = 0.003
+    max_wait_behind_seconds: float = 0.015
     queue_max_items: int = 5_000
     queue_max_bytes: int = 64 * 1_048_576
     commits_in_flight: int = 2
@@ -104,6 +107,8 @@ class GroupCommit(Generic[T, R]):
         self._busy: set[asyncio.Task[None]] = set()
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._company = 1  # how many are likely to come together: as many as last time
         self._stopping = False
         self._stopped = asyncio.Event()
         self._failure: str | None = None
@@ -137,11 +142,19 @@ class GroupCommit(Generic[T, R]):
         """Start a commit now, or see to it that somebody looks again when it is time."""
         if not self._queue or len(self._busy) >= self._limits.commits_in_flight:
             return  # a commit that ends looks again
-        if not self._busy or len(self._queue) >= self._limits.max_items:
+        if len(self._queue) >= (self._limits.max_items if self._busy else self._company):
             self._begin_soon()
-        elif self._soon is None and self._later is None:
-            waited = time.monotonic() - self._queue[0].arrived
-            self._later = self._loop().call_later(self._limits.max_delay_seconds - waited, self._begin)
+        else:
+            patience = self._limits.max_wait_behind_seconds if self._busy else self._limits.max_delay_seconds
+            self._begin_at(self._queue[0].arrived + patience)
+
+    def _begin_at(self, due: float) -> None:
+        if self._soon is not None or (self._later is not None and self._due <= due):
+            return
+        if self._later is not None:
+            self._later.cancel()
+        self._due = due
+        self._later = self._loop().call_later(due - time.monotonic(), self._begin)
 
     def _begin_soon(self) -> None:
         """Not this very moment: requests that came in the same turn of the loop belong together."""
@@ -158,7 +171,9 @@ class GroupCommit(Generic[T, R]):
                 handle.cancel()
         self._soon = self._later = None
         if self._queue and len(self._busy) < self._limits.commits_in_flight:
-            task = self._loop().create_task(self._work_off(self._take()), name=f"{self.name} commit")
+            group = self._take()
+            self._company = len(group)
+            task = self._loop().create_task(self._work_off(group), name=f"{self.name} commit")
             self._busy.add(task)
             task.add_done_callback(self._ended)
         self._look()
@@ -253,9 +268,14 @@ class GroupCommit(Generic[T, R]):
             self._stopped.set()
         await self._stopped.wait()
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait for a commit to begin."""
+        return len(self._queue)
+
     def check(self) -> Check:
         """Whether the last commit went well and the queue has room."""
-        waiting = len(self._queue)
+        waiting = self.waiting
         metrics.GROUP_COMMIT_WAITING.labels(self.name).set(waiting)
         room = waiting < self._limits.queue_max_items and self._queued_bytes < self._limits.queue_max_bytes
         detail = f"the last commit failed ({self._failure})" if self._failure else f"{waiting} items wait"
