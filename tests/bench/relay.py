@@ -11,6 +11,7 @@ import time
 
 import asyncpg
 from backbone import ports
+from contracts.topics import PAYMENTS_EVENTS
 
 from tests.bench import topics
 from tests.bench.bodies import OwnEvent, own_events
@@ -79,7 +80,8 @@ class Relay:
 
     @property
     def _outbox_topic(self) -> str:
-        return self._place.topic
+        # Ours adds the prefix when it sends.
+        return PAYMENTS_EVENTS.name if self._name == "ours" else self._place.topic
 
     async def _drained(self, server: Measured) -> None:
         async def empty() -> bool:
