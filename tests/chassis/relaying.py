@@ -11,10 +11,6 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from sqlalchemy import MetaData, text
-from tests.support.eventually import eventually
-from tests.support.infrastructure import TemporaryDatabase
-
 from chassis import outbox
 from chassis.clock import BusinessClock
 from chassis.database import Database, create_engine
@@ -24,6 +20,10 @@ from chassis.outbox import OUTBOX_STORAGE, OutboxState, ParkedKey, outbox_table
 from chassis.provisioning import Roles, provision
 from chassis.relay import Relay
 from chassis.transaction import Outgoing
+from sqlalchemy import MetaData, text
+
+from tests.support.eventually import eventually
+from tests.support.infrastructure import TemporaryDatabase
 
 SCHEMA = "payments"
 TOPIC = "payments-events"

@@ -8,29 +8,27 @@ A relay that died may have left a batch on the wire; it repeats what comes next 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import signal
-import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+import psutil
 import pytest
+from backbone.kafka import Broker
+from chassis import outbox
+from chassis.relay import Relay
 from sqlalchemy import text
-from tests.chassis.relay_process import Death, Tally
+
+from tests.chassis.relay_process import Death, Life, Tally, start
 from tests.chassis.relaying import SCHEMA, Ground, a_ground, an_event
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TemporaryDatabase
 
-from backbone.kafka import Broker
-from chassis import outbox
-from chassis.relay import Relay
-
-ROOT = Path(__file__).parents[2]
 WRITERS, RELAYS, KEYS, ROWS = 8, 3, 48, 24_000
 ROWS_PER_TRANSACTION = 20
 STUCK, TOPIC_MAX_BYTES = "pay_stuck", 150_000
@@ -42,17 +40,8 @@ async def ground(fresh_database: TemporaryDatabase, kafka: str, topic_prefix: st
         yield made
 
 
-async def start(ground: Ground, tally: Path, death: Death, name: str = "mortal") -> Process:
-    given = {
-        "database_url": ground.urls.url_for(SCHEMA),
-        "bootstrap_servers": ground.kafka.bootstrap_servers,
-        "topic_prefix": ground.kafka.topic_prefix,
-        "tally": str(tally),
-        "death": death,
-        "name": name,
-    }
-    command = (sys.executable, "-m", "tests.chassis.relay_process", json.dumps(given))
-    return await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+def a_life(ground: Ground, tally: Path, death: Death) -> Life:
+    return Life(ground.urls.url_for(SCHEMA), ground.kafka, tally, death)
 
 
 @dataclass(slots=True)
@@ -61,17 +50,17 @@ class Pack:
 
     ground: Ground
     tally: Path
-    running: set[Process] = field(default_factory=set)
+    running: set[ForkServerProcess] = field(default_factory=set)
     kills: int = 0
 
     async def keep_one(self) -> None:
         while True:
             death: Death = "acknowledged" if self.kills % 2 else "on the wire"
-            process = await start(self.ground, self.tally, death)
+            process = start(a_life(self.ground, self.tally, death))
             self.running.add(process)
-            code = await process.wait()
+            await asyncio.to_thread(process.join)
             self.running.discard(process)
-            assert code == -signal.SIGKILL, code
+            assert process.exitcode == -signal.SIGKILL, process.exitcode
             self.kills += 1
 
 
@@ -86,10 +75,10 @@ async def a_pack(ground: Ground, tally: Path) -> AsyncIterator[Pack]:
     finally:
         for keeper in keepers:
             keeper.cancel()
-        await asyncio.wait(keepers)
         for process in pack.running:
             process.kill()
-            await process.wait()
+            process.join()
+        await asyncio.wait(keepers)
 
 
 class Ledger:
@@ -180,16 +169,15 @@ async def assert_parked_and_brought_back(ground: Ground, stuck: Sequence[bytes])
 
 
 @pytest.fixture
-async def frozen(ground: Ground, tmp_path: Path) -> AsyncIterator[Process]:
+async def frozen(ground: Ground, tmp_path: Path) -> AsyncIterator[ForkServerProcess]:
     """A relay that has stopped in the middle of its round, with its first batch in hand."""
     await ground.write([an_event("pay_1", b"%d" % number) for number in range(3)])
-    process = await start(ground, tmp_path / "tally", "frozen")
-    assert process.stdout is not None
-    assert await process.stdout.readline() == b"in hand\n"
+    process = start(a_life(ground, tmp_path / "tally", "frozen"))
+    assert process.pid is not None
+    await eventually(psutil.Process(process.pid).status, lambda status: status == psutil.STATUS_STOPPED)
     yield process
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    process.kill()
+    process.join()
 
 
 @pytest.fixture
@@ -200,7 +188,7 @@ async def standby(ground: Ground) -> AsyncIterator[Relay]:
 
 
 async def test_a_standby_takes_over_at_once_when_the_working_relay_is_killed(
-    ground: Ground, frozen: Process, standby: Relay
+    ground: Ground, frozen: ForkServerProcess, standby: Relay
 ) -> None:
     assert (await standby.round()).outcome == "standby"
 
@@ -211,14 +199,15 @@ async def test_a_standby_takes_over_at_once_when_the_working_relay_is_killed(
 
 
 async def test_a_relay_that_hangs_loses_the_lock_and_brings_nothing_out_of_order_when_it_wakes(
-    ground: Ground, frozen: Process, standby: Relay
+    ground: Ground, frozen: ForkServerProcess, standby: Relay
 ) -> None:
     """The server ends the transaction of a host that has vanished; this one comes back, with an old batch in hand."""
     await ground.write([an_event("pay_1", b"%d" % number) for number in range(3, 6)])
 
     await eventually(standby.round, lambda result: result.outcome == "worked", timeout_seconds=15)
     assert await ground.waiting() == []
-    frozen.send_signal(signal.SIGCONT)
+    assert frozen.pid is not None
+    os.kill(frozen.pid, signal.SIGCONT)
 
     written = [b"%d" % number for number in range(7)]
     late = await eventually(ground.keys, lambda keys: len(keys["pay_1"]) > 6)

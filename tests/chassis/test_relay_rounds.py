@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import asyncpg
 import pytest
+from chassis.relay import Relay
+
 from tests.chassis.relaying import SCHEMA, TOPIC, Ground, a_ground, an_event, by_key
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TemporaryDatabase
-
-from chassis.relay import Relay
 
 INSERT = f"INSERT INTO {SCHEMA}.outbox (event_id, topic, key, value) VALUES (gen_random_uuid(), $1, $2, $3)"
 
