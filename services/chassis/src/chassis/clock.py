@@ -25,8 +25,9 @@ def real_now() -> datetime:
 class BusinessClock:
     """Real time plus the offset that `file` holds (`{"offset_seconds": 259200}`); without a file, real time."""
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, recheck_seconds: float = _RECHECK_SECONDS) -> None:
         self._file = file
+        self._recheck_seconds = recheck_seconds
         self._checked_at = float("-inf")
         self._modified_ns = -1
         self._offset = timedelta()
@@ -46,7 +47,7 @@ class BusinessClock:
 
     def _refresh(self, file: Path) -> None:
         monotonic = time.monotonic()
-        if monotonic - self._checked_at < _RECHECK_SECONDS:
+        if monotonic - self._checked_at < self._recheck_seconds:
             return
         self._checked_at = monotonic
         try:

@@ -22,10 +22,20 @@ class SettingsError(Exception):
 
 
 def _postgres_url(value: SecretStr) -> SecretStr:
-    parts = urlsplit(value.get_secret_value())
-    if parts.scheme not in {"postgresql", "postgres"} or not parts.hostname or not parts.path.strip("/"):
+    if not _names_a_database(value.get_secret_value()):
         raise ValueError("must look like postgresql://user:password@host:port/database")
     return value
+
+
+def _names_a_database(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Reading the port is what checks it.
+        return (
+            parts.scheme in {"postgresql", "postgres"} and bool(parts.hostname and parts.path[1:]) and parts.port != 0
+        )
+    except ValueError:
+        return False
 
 
 def _bootstrap_servers(value: str) -> str:

@@ -82,6 +82,8 @@ class Verifier:
         """Who the token says acts. Raises TokenRefusedError, which names the reason and never the token."""
         if len(token) > _TOKEN_MAX_CHARACTERS:
             raise TokenRefusedError("the token is too long")
+        if not token.isascii():
+            raise TokenRefusedError("the token is not ASCII")
         for key in self._keys:
             try:
                 claims = jwt.decode(
@@ -103,7 +105,9 @@ class Verifier:
 
 def _identity(claims: dict[str, object]) -> Identity:
     kind, name, scope = claims.get("kind"), claims.get("name"), claims.get("scope")
-    if kind not in _KINDS or not isinstance(name, str) or not isinstance(scope, str):
+    if not isinstance(kind, str) or kind not in _KINDS or not isinstance(name, str) or not isinstance(scope, str):
+        raise TokenRefusedError("the token does not say who acts")
+    if not claims["sub"]:
         raise TokenRefusedError("the token does not say who acts")
     lifetime = float(str(claims["exp"])) - float(str(claims["iat"]))
     if lifetime > TOKEN_LIFETIME.total_seconds():

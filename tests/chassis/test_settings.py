@@ -1,0 +1,115 @@
+"""Settings: what is wrong is said in one sentence that names the variable and nothing secret."""
+
+from __future__ import annotations
+
+import pytest
+from chassis.settings import Settings, SettingsError
+from pydantic import Field
+
+RIGHT = {
+    "PAYMENTS_DATABASE_URL": "postgresql://payments:hunter2@127.0.0.1:5432/backbone",
+    "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092,127.0.0.1:9093",
+}
+
+
+class OurSettings(Settings):
+    """A service's own settings beside the chassis'."""
+
+    quota: int = Field(10, gt=0, description="How many")
+
+
+def load(**more: str) -> OurSettings:
+    return OurSettings.load(
+        "payments", {**RIGHT, **{f"PAYMENTS_{name.upper()}": value for name, value in more.items()}}
+    )
+
+
+def refusal(**more: str) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load(**more)
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    assert "hunter2" not in sentence
+    return sentence
+
+
+def test_right_settings_are_typed() -> None:
+    settings = load(http_port="8080", relay="false", quota="3", instance="payments-0")
+
+    assert (settings.http_port, settings.relay, settings.quota, settings.instance) == (8080, False, 3, "payments-0")
+    assert settings.database_url.get_secret_value().endswith("/backbone")
+
+
+def test_other_variables_are_none_of_our_business() -> None:
+    settings = OurSettings.load(
+        "payments", {**RIGHT, "AUDIT_QUOTA": "x", "PATH": "/bin", "QUOTA": "7", "payments_quota": "8"}
+    )
+
+    assert settings.quota == 10
+
+
+def test_a_misspelt_setting_is_refused_with_a_guess() -> None:
+    assert refusal(databse_url="x") == (
+        "PAYMENTS_DATABSE_URL is not a setting of payments; did you mean PAYMENTS_DATABASE_URL?"
+    )
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    assert refusal(xyzzy="1") == "PAYMENTS_XYZZY is not a setting of payments"
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"^PAYMENTS_DATABASE_URL is not set$"):
+        OurSettings.load("payments", {})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "payments",
+        "mysql://payments:hunter2@127.0.0.1/backbone",
+        "postgresql://payments:hunter2@/backbone",
+        "postgresql://payments:hunter2@127.0.0.1",
+        "postgresql://payments:hunter2@127.0.0.1:none/backbone",
+        "postgresql://payments:hunter2@127.0.0.1:99999/backbone",
+        "postgresql://payments:hunter2@[::1/backbone",
+    ],
+)
+def test_a_bad_url_is_refused_without_repeating_it(url: str) -> None:
+    assert refusal(database_url=url) == (
+        "PAYMENTS_DATABASE_URL must look like postgresql://user:password@host:port/database"
+    )
+
+
+@pytest.mark.parametrize("servers", ["", "localhost", "localhost:", ":9092", "a:0", "a:70000", "a:1,", "a:b", "a:²"])
+def test_bad_brokers_are_refused(servers: str) -> None:
+    assert refusal(kafka_bootstrap_servers=servers) == (
+        "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS must be host:port, several separated by commas"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("http_port", "http"), ("http_port", "70000"), ("relay", "perhaps"), ("log_level", "loud"), ("quota", "0")],
+)
+def test_a_value_out_of_range_is_refused_by_name(name: str, value: str) -> None:
+    assert refusal(**{name: value}).startswith(f"PAYMENTS_{name.upper()} ")
+
+
+def test_every_setting_is_described() -> None:
+    described = OurSettings.described("provider-health")
+
+    assert all(description for _, _, description in described)
+    assert ("PROVIDER_HEALTH_QUOTA", "10", "How many") in described
+    assert ("PROVIDER_HEALTH_DATABASE_URL", "") in [(name, default) for name, default, _ in described]
+
+
+def test_secrets_do_not_show() -> None:
+    assert "hunter2" not in repr(load())
+    assert "hunter2" not in str(load().model_dump())
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().http_port = 1  # type: ignore[misc]
