@@ -183,6 +183,17 @@ def test_up_twice_changes_nothing(backbone: Command) -> None:
     assert backbone.state == before
 
 
+async def test_migrations_run_when_they_are_new_and_when_asked_for(backbone: Command) -> None:
+    admin_url = backbone.status()["postgres"]["admin_url"]
+    assert "waiting for the migrations" not in backbone("up").stderr
+    # As in a database that was restored from before the last migration.
+    await scalar(admin_url, "COMMENT ON SCHEMA payments IS 'migrations of yesterday'")
+    said = backbone("up").stderr
+    assert "waiting for the migrations of payments" in said
+    assert "waiting for the migrations of audit" not in said
+    assert "waiting for the migrations of audit" in backbone("migrate").stderr
+
+
 def test_the_table_for_people_hides_the_passwords(backbone: Command) -> None:
     admin_url = backbone.status()["postgres"]["admin_url"]
     shown = backbone("status").stdout
@@ -243,10 +254,10 @@ def test_a_setting_that_a_service_does_not_know_is_explained(backbone: Command) 
     assert pids(backbone.status()) == before
 
 
-@pytest.mark.parametrize("command", [("migrate",), ("topics", "apply"), ("topics", "list"), ("clock", "show")])
-def test_the_other_commands_can_be_given_at_any_time(backbone: Command, command: tuple[str, ...]) -> None:
-    backbone(*command)
-    backbone(*command)
+@pytest.mark.parametrize("words", [("migrate",), ("topics", "apply"), ("topics", "list"), ("clock", "show")])
+def test_the_other_commands_can_be_given_at_any_time(backbone: Command, words: tuple[str, ...]) -> None:
+    backbone(*words)
+    backbone(*words)
 
 
 def test_a_token_opens_what_its_role_may_see(backbone: Command) -> None:

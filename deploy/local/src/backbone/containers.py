@@ -7,10 +7,12 @@ container may go at any time; the data lie in a volume of the same name, and the
 from __future__ import annotations
 
 import os
+import socket
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from backbone import kafka, postgres
 from backbone.faults import LocalError
@@ -106,8 +108,16 @@ def stop(container: str, *, with_data: bool = False) -> None:
 
 
 def _engine(timeout_seconds: int = 2 * STOP_LIMIT_SECONDS) -> Any:
+    """A client of the engine. Raises OSError or DockerException where none answers."""
     import docker  # type: ignore[import-untyped]
 
+    # The client leaves its sockets open when it finds nobody, so it is asked first whether there is somebody.
+    host = urlsplit(os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}")
+    if host.scheme == "unix":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(host.path)
+    elif host.hostname is not None:
+        socket.create_connection((host.hostname, host.port or 2375), timeout=ENGINE_TIMEOUT_SECONDS).close()
     return docker.from_env(timeout=timeout_seconds)
 
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from chassis import provisioning
 from contracts.topics import TOPICS
 
-from backbone import processes, topics
+from backbone import migrating, processes, topics
 from backbone.catalogue import (
     ROLES,
     SERVICES,
@@ -95,15 +95,19 @@ class Stack:
             if path != self.places.lock:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def migrate(self) -> None:
-        """Make every service's roles and schema, and run its migrations."""
+    def migrate(self, *, only_new: bool = False) -> None:
+        """Make every service's roles and schema, and run its migrations; `only_new` spares those that have been run."""
         around = self.around
+        due = []
         for service in SERVICES:
             self.progress.check()
             self.progress.waiting(f"making the roles and the schema of {service.name}")
             owner, role = (around.credentials.roles[name] for name in service.roles)
             asyncio.run(provisioning.provision(around.admin_url, provisioning.Roles(service.package, owner, role)))
-        self.progress.together([partial(self._migrate, service, around) for service in SERVICES])
+            had = asyncio.run(migrating.had(around.admin_url, service.package))
+            if not only_new or had != migrating.wanted(service.package):
+                due.append(service)
+        self.progress.together([partial(self._migrate, service, around) for service in due])
 
     @property
     def servers(self) -> Servers:
@@ -133,7 +137,7 @@ class Stack:
             self.state.postgres = server
             if server.source != "given":
                 self.state.sources["postgres"] = server.source
-        self.migrate()
+        self.migrate(only_new=True)
 
     def _start_kafka(self) -> None:
         server = self.servers.kafka(self.state.kafka)
@@ -147,6 +151,7 @@ class Stack:
         topics.warm_up(server.url, TOPICS[0])
 
     def _migrate(self, service: Service, around: Surroundings) -> None:
+        wanted = migrating.wanted(service.package)
         processes.run(
             service.command("migrate"),
             f"the migrations of {service.name}",
@@ -156,6 +161,7 @@ class Stack:
             limit_seconds=MIGRATION_LIMIT_SECONDS,
             progress=self.progress,
         )
+        asyncio.run(migrating.note(around.admin_url, service.package, wanted))
 
     def _start_simulator(self, around: Surroundings) -> None:
         payments = self.state.services["payments"][0].url
