@@ -118,7 +118,8 @@ class Reader:
     async def deliver(self, records: Sequence[ConsumerRecord]) -> None:
         self._idle.clear()
         try:
-            await self._process(self._accept(records))
+            accepted, places = self._accept(records)
+            await self._process(accepted, places)
         finally:
             self._idle.set()
 
@@ -196,9 +197,10 @@ class Reader:
 
     # Records.
 
-    def _accept(self, records: Sequence[ConsumerRecord]) -> list[Record]:
-        """The records to process: those that follow what is stored, of partitions that are being read."""
+    def _accept(self, records: Sequence[ConsumerRecord]) -> tuple[list[Record], dict[TopicPart, Place]]:
+        """The records to process, with their partitions: those that follow what is stored, where reading goes on."""
         accepted: list[Record] = []
+        places: dict[TopicPart, Place] = {}
         for (topic, partition), group in itertools.groupby(records, attrgetter("topic", "partition")):
             name = self._topics[topic].name
             part = TopicPart(name, partition)
@@ -208,16 +210,16 @@ class Reader:
             verdict, taken = at.take([_record(name, each) for each in group])
             if verdict is Verdict.GO_ON:
                 accepted.extend(taken)
+                places[part] = at
             elif verdict is Verdict.START_AGAIN:
                 self._start_again(part, at)
             else:
                 self._place_again([part], doubts=at.doubts + 1)
-        return accepted
+        return accepted, places
 
-    async def _process(self, records: list[Record]) -> None:
+    async def _process(self, records: list[Record], places: Mapping[TopicPart, Place]) -> None:
         for record in records:
             self._consumer.read(record)
-        places = {part: self._places[part] for part in {record.part for record in records}}
         while records:
             delivery = Delivery(
                 self._consumer, self._database.schema, records, {part: at.known for part, at in places.items()}
