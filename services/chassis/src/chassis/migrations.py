@@ -35,6 +35,8 @@ def _migrate(connection: Connection, package: str, schema: str, metadata: MetaDa
             differences.extend(compare_metadata(context, metadata))
         return []
 
+    if metadata is not None:
+        _see_every_schema_by_name(connection)
     with EnvironmentContext(config, script) as environment:
         environment.configure(
             connection=connection,
@@ -50,8 +52,17 @@ def _migrate(connection: Connection, package: str, schema: str, metadata: MetaDa
     return differences
 
 
+def _see_every_schema_by_name(connection: Connection) -> None:
+    """The owner's search path holds its schema, whose tables would otherwise be reflected as being in none."""
+    connection.execute(text("SET LOCAL search_path = pg_catalog"))
+    connection.dialect.default_schema_name = "pg_catalog"
+
+
 async def _run(url: str, package: str, schema: str, metadata: MetaData | None) -> list[Any]:
-    engine = create_engine(url, application=f"{package} migrations", command_timeout_seconds=600)
+    # Were the schema the default one, Alembic would compare its tables under no name and find none of them.
+    engine = create_engine(
+        url, application=f"{package} migrations", command_timeout_seconds=600, search_path="pg_catalog"
+    )
     try:
         async with engine.begin() as connection:
             await connection.execute(

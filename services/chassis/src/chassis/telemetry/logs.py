@@ -159,8 +159,17 @@ def _clean(text: str) -> str:
 def _rendered(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
     try:
         return orjson.dumps(event, default=_named).decode()
-    except TypeError:  # text that is not Unicode, or an integer beyond 64 bits
-        return orjson.dumps({name: repr(value) for name, value in event.items()}, default=_named).decode()
+    except TypeError:
+        return orjson.dumps({name: _writable(value) for name, value in event.items()}, default=_named).decode()
+
+
+def _writable(value: object) -> object:
+    """The value, or in ASCII what JSON cannot hold: text that is not Unicode, an integer beyond 64 bits."""
+    try:
+        orjson.dumps(value, default=_named)
+    except TypeError:
+        return ascii(value)
+    return value
 
 
 def _named(value: object) -> str:
