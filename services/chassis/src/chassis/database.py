@@ -22,9 +22,17 @@ from chassis.transaction import Cause, Transaction
 
 
 def create_engine(
-    url: str, *, application: str, pool_max_connections: int = 8, command_timeout_seconds: float = 30.0
+    url: str,
+    *,
+    application: str,
+    pool_max_connections: int = 8,
+    command_timeout_seconds: float = 30.0,
+    search_path: str | None = None,
 ) -> AsyncEngine:
-    """An engine over asyncpg; a server whose host has died is given up after ten seconds, not after hours."""
+    """An engine over asyncpg; a server whose host has died is given up after ten seconds, not after hours.
+
+    `search_path` None leaves it as the role has it.
+    """
     return create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_max_connections,
@@ -43,6 +51,7 @@ def create_engine(
                 "tcp_user_timeout": "10000",
                 "idle_in_transaction_session_timeout": "10000",
                 "lock_timeout": "10000",
+                **({} if search_path is None else {"search_path": search_path}),
             },
         },
     )

@@ -45,7 +45,7 @@ async def attempts_of(connection: AsyncConnection, payment_id: str) -> Sequence[
     query = (
         select(payment_attempts)
         .where(payment_attempts.c.payment_id == payment_id)
-        .order_by(payment_attempts.c.at, payment_attempts.c.attempt)
+        .order_by(payment_attempts.c.number)
     )
     return (await connection.execute(query)).all()
 

@@ -104,10 +104,10 @@ _SAVE_REFERENCE = text(
 _SAVE_ATTEMPT = text(
     """
     INSERT INTO payments.payment_attempts
-        (payment_id, attempt, state, at, failure_code, decline_code, failure_message)
-    VALUES (:payment_id, :attempt, :state, :at, :failure_code, :decline_code, :failure_message)
+        (payment_id, attempt, number, state, at, failure_code, decline_code, failure_message)
+    VALUES (:payment_id, :attempt, :number, :state, :at, :failure_code, :decline_code, :failure_message)
     ON CONFLICT (payment_id, attempt) DO UPDATE SET
-        state = excluded.state, at = excluded.at, failure_code = excluded.failure_code,
+        number = excluded.number, state = excluded.state, at = excluded.at, failure_code = excluded.failure_code,
         decline_code = excluded.decline_code, failure_message = excluded.failure_message
     """
 )
@@ -314,13 +314,14 @@ def _attempt_rows(view: PaymentView, ids: Ids) -> list[dict[str, Any]]:
         {
             "payment_id": ids.payment(view.key),
             "attempt": attempt.id,
+            "number": number,
             "state": attempt.state,
             "at": attempt.at,
             "failure_code": attempt.failure and attempt.failure.code,
             "decline_code": attempt.failure and attempt.failure.decline_code,
             "failure_message": attempt.failure and attempt.failure.message,
         }
-        for attempt in view.attempts
+        for number, attempt in enumerate(view.attempts, 1)
     ]
 
 

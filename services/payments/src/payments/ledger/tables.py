@@ -20,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import UserDefinedType
 
 from payments.schema import metadata
@@ -32,6 +33,10 @@ class TransactionId(UserDefinedType[str]):
 
     def get_col_spec(self, **_: object) -> str:
         return "xid8"
+
+
+# So that reflection knows it too, when migrations are compared with these tables.
+ischema_names["xid8"] = TransactionId
 
 
 journals = Table(

@@ -56,7 +56,8 @@ def _quotes(rendered: bytes) -> int:
     escapes no less than the input, so a string that was dropped always leaves the input with more: equal counts prove
     that no key was dropped; unequal ones are settled by counting the strings themselves.
     """
-    return rendered.count(b'"') - rendered.count(b'\\"')
+    quotes = rendered.count(b'"')
+    return quotes - rendered.count(b'\\"') if b"\\" in rendered else quotes
 
 
 def read_stripe(body: bytes) -> ProviderEvent | Unreadable:

@@ -58,6 +58,7 @@ CREATE TABLE payments.payment_references (
 CREATE TABLE payments.payment_attempts (
     payment_id uuid NOT NULL REFERENCES payments.payments,
     attempt text NOT NULL,
+    number integer NOT NULL,
     state text NOT NULL,
     at timestamptz NOT NULL,
     failure_code text,
