@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from chassis.relay import Relay
 
-from tests.chassis.relaying import SCHEMA, TOPIC, Ground, a_ground, an_event, by_key
+from tests.chassis.relaying import SCHEMA, TOPIC, Ground, a_ground, an_event, by_key, running
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TemporaryDatabase
 
@@ -132,10 +132,8 @@ async def test_idle_rounds_write_nothing(ground: Ground, relay: Relay) -> None:
 
     worked = await eventually(after_an_idle_round, lambda backend: backend.wal_records > 0)
     idled = await eventually(after_an_idle_round, lambda backend: backend.buffer_hits > worked.buffer_hits)
-    running = asyncio.create_task(relay.run())
-    looked = await eventually(lambda: _backend(ground), lambda backend: backend.buffer_hits > idled.buffer_hits)
-    await relay.stop()
-    await running
+    async with running(relay):
+        looked = await eventually(lambda: _backend(ground), lambda backend: backend.buffer_hits > idled.buffer_hits)
 
     assert worked.wal_records == idled.wal_records == looked.wal_records
 
@@ -158,37 +156,28 @@ async def _backend(ground: Ground) -> Backend:
 
 
 async def test_what_a_commit_has_emitted_is_sent_at_once(ground: Ground, relay: Relay) -> None:
-    running = asyncio.create_task(relay.run())
-    await ground.write([an_event("pay_1", b"woken")])
+    async with running(relay):
+        await ground.write([an_event("pay_1", b"woken")])
+        await eventually(ground.waiting, lambda waiting: waiting == [])
 
-    await eventually(ground.waiting, lambda waiting: waiting == [])
-
-    await relay.stop()
-    await running
     assert await ground.keys() == {"pay_1": [b"woken"]}
 
 
 async def test_what_another_process_has_emitted_is_found_by_looking(ground: Ground, relay: Relay) -> None:
-    running = asyncio.create_task(relay.run())
-    await ground.query(
-        f"INSERT INTO {SCHEMA}.outbox (event_id, topic, key, value) "
-        f"VALUES (gen_random_uuid(), '{TOPIC}', 'pay_1', 'found') RETURNING id"
-    )
+    async with running(relay):
+        await ground.query(
+            f"INSERT INTO {SCHEMA}.outbox (event_id, topic, key, value) "
+            f"VALUES (gen_random_uuid(), '{TOPIC}', 'pay_1', 'found') RETURNING id"
+        )
+        await eventually(ground.waiting, lambda waiting: waiting == [])
 
-    await eventually(ground.waiting, lambda waiting: waiting == [])
-
-    await relay.stop()
-    await running
     assert await ground.keys() == {"pay_1": [b"found"]}
 
 
 async def test_a_relay_that_is_stopped_leaves_no_connection_and_no_transaction(ground: Ground, relay: Relay) -> None:
     await ground.write([an_event("pay_1", str(number).encode()) for number in range(5_000)])
-    running = asyncio.create_task(relay.run())
-    await eventually(ground.state, lambda state: state.depth < 5_000)
-
-    await relay.stop()
-    await running
+    async with running(relay):
+        await eventually(ground.state, lambda state: state.depth < 5_000)
 
     query = "SELECT state FROM pg_stat_activity WHERE application_name = 'relay'"
     await eventually(lambda: ground.query(query), lambda rows: rows == [])
