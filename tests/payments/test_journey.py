@@ -14,7 +14,9 @@ SETTLED = [("1200 clearing:stripe", 11000), ("2100 gst_payable", -1000), ("4100 
 
 
 async def balances(payments: Payments) -> list[tuple[str, int]]:
-    query = "SELECT account, amount_minor FROM payments.balances WHERE phase = 'posted' AND amount_minor <> 0 ORDER BY 1"
+    query = (
+        "SELECT account, amount_minor FROM payments.balances WHERE phase = 'posted' AND amount_minor <> 0 ORDER BY 1"
+    )
     return [(row[0], row[1]) for row in await payments.rows(query)]
 
 

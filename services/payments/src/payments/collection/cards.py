@@ -120,7 +120,8 @@ def _tries(key: Key, charges: Sequence[ChargeTold], intents: Sequence[IntentTold
             unnamed.append(intent)
     tries = [_named_try(charge, *told) for charge, told in by_charge.items()]
     tries += _unnamed_try(key, unnamed, charges, intents, tries)
-    return sorted(tries, key=lambda each: (each.at, each.id))
+    # Stripe's clock ticks in seconds; within one, what succeeded came last, since success ends a PaymentIntent.
+    return sorted(tries, key=lambda each: (each.at, each.succeeded_at is not None, each.id))
 
 
 def _named_try(key: Key, charges: Sequence[ChargeTold], intents: Sequence[IntentTold]) -> _Try:
