@@ -30,7 +30,7 @@ def _same_in_every_order(inputs: Sequence[Input], *, races: int = 4) -> Books:
     for number, order in enumerate(permutations(inputs)):
         assert _settled(Books().apply(*order).check(events)) == _settled(expected)
         for race in range(races):
-            schedule = random.Random(number * races + race)  # noqa: S311 - repeatable, not secret
+            schedule = random.Random(number * races + race)
             doubled = [*order, schedule.choice(order)]
             assert _settled(Books().race(doubled, schedule).check(events)) == _settled(expected)
     return expected
@@ -153,7 +153,7 @@ def test_two_thousand_random_orders_of_many_events_with_duplicates_end_in_the_sa
     ]
     events = sum(1 for each in inputs if each.type)
     expected = _settled(Books().apply(*inputs).check(events))
-    chance = random.Random(17)  # noqa: S311 - repeatable, not secret
+    chance = random.Random(17)
 
     for _ in range(2_000):
         order = [*inputs, *chance.choices(inputs, k=3)]
@@ -164,7 +164,7 @@ def test_two_thousand_random_orders_of_many_events_with_duplicates_end_in_the_sa
 def test_the_same_inputs_in_the_same_order_give_the_same_journals() -> None:
     """What `rebuild` relies on: source keys and names included."""
     inputs = [*_triple(BASIL), stripe("invoice_payment.paid", payloads.invoice_payment())]
-    chance = random.Random(3)  # noqa: S311 - repeatable, not secret
+    chance = random.Random(3)
     for _ in range(20):
         chance.shuffle(inputs)
         assert Books().apply(*inputs).journals == Books().apply(*inputs).journals
