@@ -9,6 +9,7 @@ from audit import verification
 from audit.main import service
 from audit.settings import AuditSettings
 from audit.verification import Verdict
+from chassis.ids import new_id
 from contracts.events import AuditEventRecorded, PaymentUpdated
 from contracts.examples import example_of
 from contracts.registry import all_types, type_of
@@ -52,7 +53,8 @@ async def test_one_event_becomes_one_record_however_often_it_comes(audit: Audit)
 
 
 async def test_every_event_type_has_its_sentence_and_shows_before_and_after(audit: Audit) -> None:
-    told = [example_of(declared) for declared in all_types() if PAYMENTS_EVENTS in declared.topics]
+    examples = [example_of(declared) for declared in all_types() if PAYMENTS_EVENTS in declared.topics]
+    told = [example.model_copy(update={"id": new_id()}) for example in examples]
     await audit.receives(PAYMENTS_EVENTS, *told)
 
     records = {record["action"]: record for record in (await audit.get("/records?limit=200"))["items"]}

@@ -148,6 +148,12 @@ class Data(Wire, Generic[P]):
         return self
 
 
+def version_in(dataschema: str) -> int:
+    """The schema version that `dataschema` ends with; 0 when it names none."""
+    _, _, version = dataschema.rpartition("/")
+    return int(version) if version.isdecimal() and version.isascii() and len(version) < 10 else 0
+
+
 class Event(Wire, Generic[P]):
     """One CloudEvents 1.0 event; `id` is a UUIDv7 and `time` the real (not the business) time of its commit."""
 
@@ -168,8 +174,7 @@ class Event(Wire, Generic[P]):
     @property
     def version(self) -> int:
         """The schema version that `dataschema` ends with; 0 when it names none."""
-        _, _, version = self.dataschema.rpartition("/")
-        return int(version) if version.isdecimal() and version.isascii() and len(version) < 10 else 0
+        return version_in(self.dataschema)
 
     def encode(self) -> bytes:
         """The exact bytes that go on the wire. Raises ValueError for text that is not Unicode (a lone surrogate)."""

@@ -6,10 +6,13 @@ the head without gaps, because whoever settles holds the head's lock.
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Status(StrEnum):
@@ -28,8 +31,7 @@ class Explanation(StrEnum):
     COMPACTION = "compaction"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One partition of a topic; `incarnation` counts how often it was found made anew."""
 
     topic: str
@@ -37,8 +39,7 @@ class Place:
     incarnation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(NamedTuple):
     """Where a record stands in Kafka: the replay pointer."""
 
     place: Place
@@ -71,12 +72,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A record that is no event of ours, kept whole in quarantine."""
+    """A record that cannot be kept as an event, whole in quarantine; with a dead letter where there is a way back."""
 
     pointer: Pointer
     detail: str
     key: bytes | None
     value: bytes | None
+    dead_letter_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +152,14 @@ def settle(
                 settled.technical.append(record)
             case Unreadable():
                 settled.unreadable.append(record)
-            case Entry(source=source, event_id=event_id, sha256=sha256):
-                standing = seen.setdefault((source, event_id), sha256)
-                if (source, event_id) not in known and standing is sha256:
+            case Entry():
+                identity = (record.source, record.event_id)
+                standing = seen.get(identity)
+                if standing is None:
+                    seen[identity] = record.sha256
                     last_seq += 1
                     settled.recorded.append(Recorded(last_seq, record))
-                elif standing == sha256:
+                elif standing == record.sha256:
                     settled.duplicates.append(record)
                 else:
                     settled.conflicts.append(record)
@@ -164,24 +168,33 @@ def settle(
 
 def tallies(settled: Settled, gaps: Iterable[Gap]) -> dict[Place, Tally]:
     """How many offsets of each partition had which outcome. An event not understood counts as quarantined."""
-    counted: dict[Place, Tally] = {}
-
-    def count(place: Place, **by: int) -> None:
-        tally = counted.get(place, Tally())
-        counted[place] = replace(tally, **{name: getattr(tally, name) + number for name, number in by.items()})
-
+    counted: defaultdict[Place, Counter[str]] = defaultdict(Counter)
     for item in settled.recorded:
-        understood = item.entry.status is Status.KNOWN
-        count(item.entry.pointer.place, **{"recorded" if understood else "quarantined": 1})
-    for duplicate in settled.duplicates:
-        count(duplicate.pointer.place, duplicate=1)
-    for conflict in settled.conflicts:
-        count(conflict.pointer.place, quarantined=1)
-    for unreadable in settled.unreadable:
-        count(unreadable.pointer.place, quarantined=1)
-    for technical in settled.technical:
-        count(technical.pointer.place, technical=1)
+        counted[item.entry.pointer.place]["recorded" if item.entry.status is Status.KNOWN else "quarantined"] += 1
+    for outcome, records in (
+        ("duplicate", settled.duplicates),
+        ("quarantined", settled.conflicts),
+        ("quarantined", settled.unreadable),
+        ("technical", settled.technical),
+    ):
+        for record in records:
+            counted[record.pointer.place][outcome] += 1
     for gap in gaps:
-        number = gap.end - gap.first
-        count(gap.place, **{"unexplained_gap" if gap.explanation is None else "explained_gap": number})
-    return counted
+        counted[gap.place]["unexplained_gap" if gap.explanation is None else "explained_gap"] += gap.end - gap.first
+    return {place: Tally(**outcomes) for place, outcomes in counted.items()}
+
+
+def first_offsets(records: Iterable[Entry | Unreadable | Technical], gaps: Iterable[Gap]) -> dict[Place, int]:
+    """Where the part of each partition begins in a batch."""
+    first: dict[Place, int] = {}
+    for place, offset in (*(record.pointer for record in records), *((gap.place, gap.first) for gap in gaps)):
+        if offset < first.get(place, offset + 1):
+            first[place] = offset
+    return first
+
+
+def seal(seq: int, recorded_at: datetime, status: str, pointer: Pointer, sentence: str, sha256: bytes) -> bytes:
+    """The sha256 of what a row says beyond its event's own bytes, and of these: no column changes unnoticed."""
+    (topic, partition, incarnation), offset = pointer
+    words = f"{seq}|{recorded_at.isoformat()}|{status}|{topic}|{partition}|{incarnation}|{offset}|{sentence}|"
+    return hashlib.sha256(words.encode() + sha256).digest()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chassis.consumer import Consumer, Record
+from chassis.dead_letters import DeadLetter
 from chassis.transaction import Transaction
+from contracts.registry import UnreadableEventError
 from contracts.topics import TOPICS
 
 from audit import store, translate, use_cases
-from audit.domain import Unreadable
+from audit.domain import Entry, Unreadable
 
 consumer = Consumer(
     "audit",
@@ -22,8 +24,7 @@ consumer = Consumer(
 @consumer.on_batch
 async def record_every_event(tx: Transaction, batch: Sequence[Record]) -> None:
     located = translate.located(batch, await store.incarnations(tx.connection))
-    records = [translate.record(pointer, key=each.key, value=each.value) for pointer, each in located.records]
-    await use_cases.append(tx, records, located.gaps)
+    await use_cases.append(tx, [translate.record(*each) for each in located.records], located.gaps)
 
 
 @consumer.on_set_aside
@@ -32,5 +33,27 @@ async def quarantine_what_cannot_be_recorded(
 ) -> None:
     located = translate.located([record], await store.incarnations(tx.connection))
     ((pointer, _),) = located.records
-    detail = f"dead letter {dead_letter_id}: {type(error).__name__}"
-    await use_cases.append(tx, [Unreadable(pointer, detail, record.key, record.value)], located.gaps)
+    kept = Unreadable(pointer, f"set aside: {type(error).__name__}", record.key, record.value, dead_letter_id)
+    await use_cases.append(tx, [kept], located.gaps)
+
+
+async def record_dead_letter_on_retry(tx: Transaction, letter: DeadLetter) -> None:
+    """Its offset was accounted for when it was set aside; what is missing is the record."""
+    pointer = await store.quarantined_at(tx.connection, letter.id)
+    if pointer is None:
+        raise UnreadableEventError("it is not in quarantine")
+    consumed = Record(
+        pointer.place.topic,
+        pointer.place.partition,
+        pointer.offset,
+        0,
+        letter.key,
+        letter.headers or (),
+        letter.message,
+    )
+    consumed.decode()
+    record = translate.record(pointer, consumed)
+    if isinstance(record, Unreadable):
+        raise UnreadableEventError(record.detail)
+    if isinstance(record, Entry):
+        await use_cases.reinterpret(tx, record, letter.id)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 from chassis.web import Listed, Page, Problem, ReadTx, documents
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel
+from sqlalchemy import Row
 
 from audit import queries, translate
-from audit.translate import RecordDetail, RecordView
+from audit.translate import PointerView, RecordDetail, RecordView
 
 router = APIRouter(tags=["audit"])
 
@@ -68,11 +70,22 @@ class GapView(BaseModel):
     found_at: datetime
 
 
+class SetAsideCounts(BaseModel):
+    """How much is in quarantine, by reason, and how many events came under an id that stood for other bytes."""
+
+    unreadable: int = 0
+    unknown_type: int = 0
+    unknown_version: int = 0
+    unreadable_body: int = 0
+    conflicts: int = 0
+
+
 class CoverageView(BaseModel):
     """The whole account; `searchable_seq` is how far actor, action and time can be searched."""
 
     last_seq: int
     searchable_seq: int
+    set_aside: SetAsideCounts
     partitions: list[PartitionCoverage]
     gaps: list[GapView]
 
@@ -99,4 +112,52 @@ async def get_coverage(tx: ReadTx) -> CoverageView:
     """Every Kafka offset up to each position, accounted for."""
     partitions = [PartitionCoverage(**row._mapping) for row in await queries.list_coverage(tx.connection)]
     gaps = [GapView(**row._mapping) for row in await queries.list_gaps(tx.connection)]
-    return CoverageView(**await queries.head(tx.connection), partitions=partitions, gaps=gaps)
+    set_aside = SetAsideCounts(**await queries.count_set_aside(tx.connection))
+    return CoverageView(**await queries.head(tx.connection), set_aside=set_aside, partitions=partitions, gaps=gaps)
+
+
+class QuarantinedView(BaseModel):
+    """Something consumed that is not understood; `seq` where it is recorded all the same."""
+
+    id: int
+    pointer: PointerView
+    incarnation: int
+    reason: str
+    detail: str
+    seq: int | None
+    dead_letter_id: UUID | None
+    found_at: datetime
+
+
+class ConflictView(BaseModel):
+    """An event that came under an id which the log holds with other bytes; it was kept and not recorded."""
+
+    id: int
+    pointer: PointerView
+    incarnation: int
+    source: str
+    event_id: str
+    found_at: datetime
+
+
+@router.get("/quarantine", **documents(scope="audit:read", limit="read"))
+async def list_quarantine(
+    tx: ReadTx,
+    page: Page,
+    reason: Annotated[str | None, Query(max_length=50, description="As `unreadable` or `unknown_version`")] = None,
+) -> Listed[QuarantinedView]:
+    """What could not be recorded, or was recorded without being understood; newest first."""
+    before, limit = page.after_int(), page.limit + 1
+    rows = await queries.list_quarantine(tx.connection, before_id=before, limit=limit, reason=reason)
+    return page.listed([QuarantinedView(**_placed(row)) for row in rows], key=lambda each: each.id)
+
+
+@router.get("/conflicts", **documents(scope="audit:read", limit="read"))
+async def list_conflicts(tx: ReadTx, page: Page) -> Listed[ConflictView]:
+    """Events under an id that stands for other bytes, newest first."""
+    rows = await queries.list_conflicts(tx.connection, before_id=page.after_int(), limit=page.limit + 1)
+    return page.listed([ConflictView(**_placed(row)) for row in rows], key=lambda each: each.id)
+
+
+def _placed(row: Row[Any]) -> dict[str, Any]:
+    return {**row._mapping, "pointer": translate.pointer(row)}

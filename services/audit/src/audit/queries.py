@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, Select, Table, select
+from sqlalchemy import Row, Select, Table, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit.tables import audit_log, coverage, gaps, log_head, search, search_head
+from audit.domain import Place
+from audit.tables import (
+    audit_log,
+    conflicts,
+    coverage,
+    event_ids,
+    gaps,
+    log_head,
+    positions,
+    quarantine,
+    search,
+    search_head,
+)
 
 _WITHOUT_BYTES = tuple(column for column in audit_log.columns if column.name != "value")
 
@@ -75,11 +87,14 @@ async def list_records(
     connection: AsyncConnection, wanted: Wanted, *, before_seq: int | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Up to `limit` records with a seq below `before_seq`, newest first, without their bytes."""
-    return (await connection.execute(_records(wanted, before_seq=before_seq, limit=limit))).all()
+    rows: Sequence[Row[Any]] = (await connection.execute(_records(wanted, before_seq=before_seq, limit=limit))).all()
+    return rows
 
 
 async def get_record(connection: AsyncConnection, seq: int) -> Row[Any] | None:
     """One record with its exact bytes."""
+    if not 0 < seq < 2**63:
+        return None
     return (await connection.execute(select(audit_log).where(audit_log.c.seq == seq))).one_or_none()
 
 
@@ -96,7 +111,87 @@ async def list_coverage(connection: AsyncConnection) -> Sequence[Row[Any]]:
     return (await connection.execute(select(coverage).order_by(*order))).all()
 
 
+async def list_positions(connection: AsyncConnection) -> Sequence[Row[Any]]:
+    """How far the log has read each partition."""
+    return (await connection.execute(select(positions).order_by(positions.c.topic, positions.c.partition))).all()
+
+
+async def count_ids(connection: AsyncConnection) -> tuple[int, int]:
+    """How many ids the log knows, and the highest seq among them."""
+    query = select(func.count(), func.coalesce(func.max(event_ids.c.seq), 0)).select_from(event_ids)
+    ids, last_seq = (await connection.execute(query)).one()
+    return ids, last_seq
+
+
+class Held(NamedTuple):
+    """What stands beside the log for one partition: rows, and offsets that `gaps` lists as missing."""
+
+    quarantined: int
+    conflicts: int
+    reinterpreted: int
+    missing: int
+
+
+NOTHING_HELD: Final = Held(0, 0, 0, 0)
+_HELD: Final = text(
+    """
+    SELECT topic, partition, incarnation, sum(quarantined)::bigint AS quarantined, sum(conflicts)::bigint AS conflicts,
+           sum(reinterpreted)::bigint AS reinterpreted, sum(missing)::bigint AS missing
+    FROM (
+        SELECT topic, partition, incarnation, count(*) AS quarantined, 0 AS conflicts, 0 AS reinterpreted, 0 AS missing
+        FROM audit.quarantine GROUP BY 1, 2, 3
+        UNION ALL
+        SELECT topic, partition, incarnation, 0, count(*), 0, 0 FROM audit.conflicts GROUP BY 1, 2, 3
+        UNION ALL
+        SELECT log.topic, log.partition, log.incarnation, 0, 0, count(*), 0
+        FROM audit.reinterpreted JOIN audit.audit_log AS log USING (seq)
+        WHERE log.schema_status = 'known' GROUP BY 1, 2, 3
+        UNION ALL
+        SELECT topic, partition, incarnation, 0, 0, 0, sum(next_offset - first_offset) FROM audit.gaps GROUP BY 1, 2, 3
+    ) AS parts
+    GROUP BY 1, 2, 3
+    """
+)
+
+
+async def held_by_place(connection: AsyncConnection) -> dict[Place, Held]:
+    """What the accounts of each partition must agree with."""
+    rows = await connection.execute(_HELD)
+    return {
+        Place(row.topic, row.partition, row.incarnation): Held(
+            row.quarantined, row.conflicts, row.reinterpreted, row.missing
+        )
+        for row in rows
+    }
+
+
 async def list_gaps(connection: AsyncConnection, *, limit: int = 1_000) -> Sequence[Row[Any]]:
     """The gaps found, unexplained ones first."""
     order = (gaps.c.explanation.is_not(None), gaps.c.topic, gaps.c.partition, gaps.c.first_offset)
     return (await connection.execute(select(gaps).order_by(*order).limit(limit))).all()
+
+
+async def list_quarantine(
+    connection: AsyncConnection, *, before_id: int | None, limit: int, reason: str | None
+) -> Sequence[Row[Any]]:
+    """What could not be recorded, or was recorded without being understood; newest first, without the bytes."""
+    without_bytes = (each for each in quarantine.columns if each.name not in ("key", "value"))
+    query = select(*without_bytes).order_by(quarantine.c.id.desc()).limit(limit)
+    query = query if before_id is None else query.where(quarantine.c.id < before_id)
+    query = query if reason is None else query.where(quarantine.c.reason == reason)
+    return (await connection.execute(query)).all()
+
+
+async def list_conflicts(connection: AsyncConnection, *, before_id: int | None, limit: int) -> Sequence[Row[Any]]:
+    """Events that came under an id which the log holds with other bytes, newest first, without the bytes."""
+    query = select(*(each for each in conflicts.columns if each.name != "value")).order_by(conflicts.c.id.desc())
+    query = query if before_id is None else query.where(conflicts.c.id < before_id)
+    return (await connection.execute(query.limit(limit))).all()
+
+
+async def count_set_aside(connection: AsyncConnection) -> dict[str, int]:
+    """How many rows of quarantine there are by reason, and `conflicts`."""
+    by_reason = await connection.execute(select(quarantine.c.reason, func.count()).group_by(quarantine.c.reason))
+    counts = {row[0]: row[1] for row in by_reason}
+    counts["conflicts"] = (await connection.execute(select(func.count()).select_from(conflicts))).scalar_one()
+    return counts

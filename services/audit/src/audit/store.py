@@ -9,25 +9,21 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit.domain import Entry, Gap, Place, Recorded, Status, Tally, Unreadable
+from audit.domain import Entry, Gap, Place, Pointer, Recorded, Status, Tally, Unreadable, seal
 from audit.tables import PARTITION_RECORDS
 
-_LOCK_HEAD = text("SELECT last_seq FROM audit.log_head WHERE id = 1 FOR UPDATE")
-_MOVE_HEAD = text("UPDATE audit.log_head SET last_seq = :seq WHERE id = 1")
 _ENSURE_PARTITION = text("SELECT audit.ensure_partition(:seq)")
 _INCARNATIONS = text("SELECT topic, partition, max(incarnation) AS incarnation FROM audit.coverage GROUP BY 1, 2")
-_KNOWN = text(
+# Looking the ids up in the statement that waits for the head may miss what the writer before has just committed; the
+# primary key of event_ids then makes a conflict of it, and the batch runs again.
+_LOCK_HEAD = text(
     """
-    SELECT known.source, known.event_id, known.sha256
-    FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS given (source, event_id)
-    JOIN audit.event_ids AS known USING (source, event_id)
-    """
-)
-_CLAIM = text(
-    """
-    INSERT INTO audit.event_ids (source, event_id, sha256, seq)
-    SELECT * FROM unnest(
-        CAST(:sources AS text[]), CAST(:ids AS text[]), CAST(:hashes AS bytea[]), CAST(:seqs AS bigint[]))
+    WITH head AS MATERIALIZED (SELECT last_seq FROM audit.log_head WHERE id = 1 FOR UPDATE)
+    SELECT head.last_seq, known.source, known.event_id, known.sha256
+    FROM head LEFT JOIN (
+        unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS given (source, event_id)
+        JOIN audit.event_ids AS known USING (source, event_id)
+    ) ON true
     """
 )
 _COLUMNS = {
@@ -55,6 +51,14 @@ _COLUMNS = {
 }
 _APPEND = text(
     f"""
+    WITH head AS (
+        UPDATE audit.log_head SET last_seq = :last_seq WHERE id = 1
+    ), ids AS (
+        INSERT INTO audit.event_ids (source, event_id, sha256, seal, seq)
+        SELECT * FROM unnest(
+            CAST(:source AS text[]), CAST(:event_id AS text[]), CAST(:sha256 AS bytea[]), CAST(:seal AS bytea[]),
+            CAST(:seq AS bigint[]))
+    )
     INSERT INTO audit.audit_log ({", ".join(_COLUMNS)}, recorded_at)
     SELECT *, CAST(:recorded_at AS timestamptz)
     FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _COLUMNS.items())})
@@ -63,8 +67,22 @@ _APPEND = text(
 _QUARANTINE = text(
     """
     INSERT INTO audit.quarantine
-        (topic, partition, incarnation, record_offset, reason, detail, seq, key, value, found_at)
-    VALUES (:topic, :partition, :incarnation, :record_offset, :reason, :detail, :seq, :key, :value, :found_at)
+        (topic, partition, incarnation, record_offset, reason, detail, seq, dead_letter_id, key, value, found_at)
+    VALUES (:topic, :partition, :incarnation, :record_offset, :reason, :detail, :seq, CAST(:dead_letter_id AS uuid),
+            :key, :value, :found_at)
+    """
+)
+_QUARANTINED_AT = text(
+    """
+    SELECT topic, partition, incarnation, record_offset FROM audit.quarantine
+    WHERE dead_letter_id = CAST(:id AS uuid)
+    """
+)
+_REINTERPRET = text(
+    """
+    INSERT INTO audit.reinterpreted (topic, partition, incarnation, record_offset, seq)
+    SELECT topic, partition, incarnation, record_offset, :seq FROM audit.quarantine
+    WHERE dead_letter_id = CAST(:id AS uuid)
     """
 )
 _CONFLICT = text(
@@ -84,7 +102,8 @@ _COVER = text(
     INSERT INTO audit.coverage AS held
         (topic, partition, incarnation, first_offset, next_offset,
          recorded, duplicate, quarantined, technical, explained_gap, unexplained_gap)
-    VALUES (:topic, :partition, :incarnation, CAST(:first_offset AS bigint), CAST(:first_offset AS bigint) + CAST(:total AS bigint),
+    VALUES (:topic, :partition, :incarnation, CAST(:first_offset AS bigint),
+            CAST(:first_offset AS bigint) + CAST(:total AS bigint),
             :recorded, :duplicate, :quarantined, :technical, :explained_gap, :unexplained_gap)
     ON CONFLICT (topic, partition, incarnation) DO UPDATE SET
         next_offset = held.next_offset + CAST(:total AS bigint),
@@ -98,72 +117,87 @@ _COVER = text(
 )
 
 
-async def lock_head(connection: AsyncConnection) -> int:
-    """The last sequence number; nobody else appends until this transaction ends."""
-    return int((await connection.execute(_LOCK_HEAD)).scalar_one())
-
-
 async def incarnations(connection: AsyncConnection) -> dict[tuple[str, int], int]:
     """For each partition that was read: how often it has been found made anew."""
     return {(row.topic, row.partition): row.incarnation for row in await connection.execute(_INCARNATIONS)}
 
 
-async def known_ids(connection: AsyncConnection, entries: Sequence[Entry]) -> dict[tuple[str, str], bytes]:
-    """Which of the entries' (source, id) the log holds already, with the sha256 of their bytes."""
+async def lock_head(connection: AsyncConnection, entries: Sequence[Entry]) -> tuple[int, dict[tuple[str, str], bytes]]:
+    """The last sequence number, and which (source, id) of `entries` the log holds, with the sha256 of their bytes.
+
+    Nobody else appends until this transaction ends.
+    """
     given = {"sources": [entry.source for entry in entries], "ids": [entry.event_id for entry in entries]}
-    rows = await connection.execute(_KNOWN, given)
-    return {(row.source, row.event_id): bytes(row.sha256) for row in rows}
+    rows = (await connection.execute(_LOCK_HEAD, given)).all()
+    return rows[0].last_seq, {(row.source, row.event_id): row.sha256 for row in rows if row.source is not None}
 
 
 async def append(connection: AsyncConnection, recorded: Sequence[Recorded], *, at: datetime) -> None:
     """Write the records, their ids and the new head; makes the next partition well before it is needed."""
     if not recorded:
         return
-    entries = [item.entry for item in recorded]
-    seqs = [item.seq for item in recorded]
-    if seqs[0] // PARTITION_RECORDS != (seqs[-1] + PARTITION_RECORDS // 2) // PARTITION_RECORDS:
-        await connection.execute(_ENSURE_PARTITION, {"seq": seqs[-1] + PARTITION_RECORDS // 2})
-    ids = {"sources": [entry.source for entry in entries], "ids": [entry.event_id for entry in entries]}
-    await connection.execute(_CLAIM, {**ids, "hashes": [entry.sha256 for entry in entries], "seqs": seqs})
-    await connection.execute(_APPEND, {**_arrays(seqs, entries), "recorded_at": at})
-    await connection.execute(_MOVE_HEAD, {"seq": seqs[-1]})
+    first, last = recorded[0].seq, recorded[-1].seq
+    half = PARTITION_RECORDS // 2
+    if (first - 1 + half) // PARTITION_RECORDS != (last + half) // PARTITION_RECORDS:
+        await connection.execute(_ENSURE_PARTITION, {"seq": last + half})
+    await connection.execute(_APPEND, {**_arrays(recorded, at), "last_seq": last, "recorded_at": at})
 
 
-def _arrays(seqs: Sequence[int], entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    pointers = [entry.pointer for entry in entries]
-    places = [pointer.place for pointer in pointers]
-    plain = (
-        "event_id source action version actor_kind actor_id actor_name entity_type entity_id "
-        "workflow_name workflow_id occurred_at reason sentence value"
-    )
-    return {
-        "seq": list(seqs),
-        "schema_status": [entry.status.value for entry in entries],
-        "topic": [place.topic for place in places],
-        "partition": [place.partition for place in places],
-        "incarnation": [place.incarnation for place in places],
-        "record_offset": [pointer.offset for pointer in pointers],
-        **{name: [getattr(entry, name) for entry in entries] for name in plain.split()},
-    }
+def _arrays(recorded: Sequence[Recorded], at: datetime) -> dict[str, list[Any]]:
+    """The rows, column by column."""
+    rows = [
+        (
+            item.seq,
+            entry.event_id,
+            entry.source,
+            entry.action,
+            entry.version,
+            entry.status.value,
+            entry.actor_kind,
+            entry.actor_id,
+            entry.actor_name,
+            entry.entity_type,
+            entry.entity_id,
+            entry.workflow_name,
+            entry.workflow_id,
+            entry.occurred_at,
+            *entry.pointer.place,
+            entry.pointer.offset,
+            entry.reason,
+            entry.sentence,
+            entry.value,
+            entry.sha256,
+            seal(item.seq, at, entry.status.value, entry.pointer, entry.sentence, entry.sha256),
+        )
+        for item in recorded
+        for entry in (item.entry,)
+    ]
+    return dict(zip((*_COLUMNS, "sha256", "seal"), map(list, zip(*rows, strict=True)), strict=True))
+
+
+async def reinterpret(connection: AsyncConnection, dead_letter_id: str, seq: int) -> None:
+    """Note that what was quarantined with this dead letter is record `seq` now."""
+    await connection.execute(_REINTERPRET, {"id": dead_letter_id, "seq": seq})
+
+
+async def quarantined_at(connection: AsyncConnection, dead_letter_id: str) -> Pointer | None:
+    """Where in Kafka the record stood that was quarantined with this dead letter."""
+    row = (await connection.execute(_QUARANTINED_AT, {"id": dead_letter_id})).one_or_none()
+    return None if row is None else Pointer(Place(row.topic, row.partition, row.incarnation), row.record_offset)
 
 
 async def quarantine(
     connection: AsyncConnection, unreadable: Sequence[Unreadable], recorded: Sequence[Recorded], *, at: datetime
 ) -> None:
     """Set aside what is no event of ours, and note the records whose type is not understood yet."""
+    nothing = {"seq": None, "key": None, "value": None, "dead_letter_id": None, "found_at": at}
     rows = [
-        {
-            **_pointer(item.pointer.place, item.pointer.offset),
-            "reason": "unreadable",
-            "detail": item.detail,
-            "seq": None,
-        }
-        | {"key": item.key, "value": item.value, "found_at": at}
+        {**nothing, **_pointer(item.pointer), "reason": "unreadable", "detail": item.detail}
+        | {"key": item.key, "value": item.value, "dead_letter_id": item.dead_letter_id}
         for item in unreadable
     ] + [
-        {**_pointer(item.entry.pointer.place, item.entry.pointer.offset), "reason": item.entry.status.value}
-        | {"detail": f"{item.entry.action}/{item.entry.version}", "seq": item.seq}
-        | {"key": None, "value": None, "found_at": at}
+        {**nothing, **_pointer(item.entry.pointer), "reason": item.entry.status.value, "seq": item.seq}
+        | {"detail": f"{item.entry.action}/{item.entry.version}"}
         for item in recorded
         if item.entry.status is not Status.KNOWN
     ]
@@ -174,7 +208,7 @@ async def quarantine(
 async def keep_conflicts(connection: AsyncConnection, conflicts: Sequence[Entry], *, at: datetime) -> None:
     """Keep events whose id the log holds with other bytes."""
     rows = [
-        {**_pointer(entry.pointer.place, entry.pointer.offset), "source": entry.source, "event_id": entry.event_id}
+        {**_pointer(entry.pointer), "source": entry.source, "event_id": entry.event_id}
         | {"value": entry.value, "found_at": at}
         for entry in conflicts
     ]
@@ -185,7 +219,7 @@ async def keep_conflicts(connection: AsyncConnection, conflicts: Sequence[Entry]
 async def keep_gaps(connection: AsyncConnection, gaps: Sequence[Gap], *, at: datetime) -> None:
     """Keep which offsets Kafka did not hold, and why."""
     rows = [
-        {"topic": gap.place.topic, "partition": gap.place.partition, "incarnation": gap.place.incarnation}
+        gap.place._asdict()
         | {"first_offset": gap.first, "next_offset": gap.end, "explanation": gap.explanation, "found_at": at}
         for gap in gaps
     ]
@@ -197,9 +231,7 @@ async def cover(connection: AsyncConnection, counted: Mapping[Place, Tally], fir
     """Add a batch to the account of each partition; `first` is where each one's part of the batch begins."""
     rows = [
         {
-            "topic": place.topic,
-            "partition": place.partition,
-            "incarnation": place.incarnation,
+            **place._asdict(),
             "first_offset": first[place],
             "total": tally.total,
             "recorded": tally.recorded,
@@ -209,16 +241,11 @@ async def cover(connection: AsyncConnection, counted: Mapping[Place, Tally], fir
             "explained_gap": tally.explained_gap,
             "unexplained_gap": tally.unexplained_gap,
         }
-        for place, tally in sorted(counted.items(), key=lambda item: (item[0].topic, item[0].partition))
+        for place, tally in sorted(counted.items(), key=lambda item: item[0])
     ]
     if rows:
         await connection.execute(_COVER, rows)
 
 
-def _pointer(place: Place, offset: int) -> dict[str, Any]:
-    return {
-        "topic": place.topic,
-        "partition": place.partition,
-        "incarnation": place.incarnation,
-        "record_offset": offset,
-    }
+def _pointer(pointer: Pointer) -> dict[str, Any]:
+    return {**pointer.place._asdict(), "record_offset": pointer.offset}

@@ -2,7 +2,8 @@
 
 `audit_log` is partitioned by seq; rows come in by seq alone, so that only the newest partition is ever written. Exact
 dedupe and coverage have tables of their own, since a partitioned table cannot carry a unique constraint without its
-partition key. The guards (insert-only role, triggers) live in the migrations.
+partition key. `quarantine` notes what was not understood; a record made of it later is one more row of the log, and
+one of `reinterpreted`. The guards (insert-only role, triggers) live in the migrations.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -24,11 +26,14 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    Uuid,
 )
 
 SCHEMA: Final = "audit"
 PARTITION_RECORDS: Final = 5_000_000
-"""Records in one partition of `audit_log`."""
+"""Records in one partition of `audit_log`; `audit.ensure_partition` in the migrations knows it too."""
+GUARDED: Final = ("audit_log", "event_ids", "conflicts", "quarantine", "reinterpreted", "gaps")
+"""What is append-only, beside the partitions of the log."""
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -85,12 +90,14 @@ event_ids = Table(
     Column("source", Text, primary_key=True),
     Column("event_id", Text, primary_key=True),
     Column("sha256", LargeBinary, nullable=False),
+    Column("seal", LargeBinary, nullable=False),
     Column("seq", BigInteger, nullable=False),
 )
 
 conflicts = Table(
     "conflicts",
     metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False, unique=True),
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("incarnation", Integer, primary_key=True, autoincrement=False),
@@ -104,6 +111,7 @@ conflicts = Table(
 quarantine = Table(
     "quarantine",
     metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False, unique=True),
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("incarnation", Integer, primary_key=True, autoincrement=False),
@@ -111,9 +119,20 @@ quarantine = Table(
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("seq", BigInteger),
+    Column("dead_letter_id", Uuid, unique=True),
     Column("key", LargeBinary),
     Column("value", LargeBinary),
     Column("found_at", DateTime(timezone=True), nullable=False),
+)
+
+reinterpreted = Table(
+    "reinterpreted",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("incarnation", Integer, primary_key=True, autoincrement=False),
+    Column("record_offset", BigInteger, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
 )
 
 coverage = Table(

@@ -1,8 +1,9 @@
-"""Appending a batch to the log: one transaction, whatever the batch holds."""
+"""Appending to the log: one transaction, whatever a batch holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import structlog
 from chassis.clock import real_now
@@ -11,11 +12,20 @@ from chassis.transaction import Cause, Draft, Transaction
 from contracts.envelope import Actor, Entity, Workflow
 from contracts.events import AuditEventRecorded
 
-from audit import store
-from audit.domain import Entry, Gap, Place, Recorded, Settled, Technical, Unreadable, settle, tallies
+from audit import guards, store
+from audit.domain import Entry, Gap, Recorded, Settled, Technical, Unreadable, first_offsets, settle, tallies
 
 log = structlog.get_logger()
 _AUDIT = Actor(kind="system", id="audit", name="Audit")
+
+
+class ConflictingEventError(ValueError):
+    """The log holds another event under this id."""
+
+    def __init__(self, source: str, event_id: str) -> None:
+        self.source = source
+        self.event_id = event_id
+        super().__init__(f"the log holds {event_id} of {source} with other bytes")
 
 
 async def append(
@@ -23,31 +33,50 @@ async def append(
 ) -> Sequence[Recorded]:
     """Record, quarantine or count every record of a batch, and account for every offset that it spans.
 
-    The head is locked first, so that sequence numbers have no gaps and no late arrivals.
+    The head is locked first, so that sequence numbers have no gaps and no late arrivals. Raises GuardsMissingError.
     """
-    at = real_now()
-    last_seq = await store.lock_head(tx.connection)
-    known = await store.known_ids(tx.connection, [record for record in records if isinstance(record, Entry)])
-    settled = settle(records, known, last_seq=last_seq)
+    settled, at = await _settled(tx, records)
     await store.append(tx.connection, settled.recorded, at=at)
     await store.quarantine(tx.connection, settled.unreadable, settled.recorded, at=at)
     await store.keep_conflicts(tx.connection, settled.conflicts, at=at)
     await store.keep_gaps(tx.connection, gaps, at=at)
-    await store.cover(tx.connection, tallies(settled, gaps), _first_offsets(records, gaps))
+    await store.cover(tx.connection, tallies(settled, gaps), first_offsets(records, gaps))
     _raise_alarms(settled, gaps)
-    if settled.recorded:
-        tx.acting(_AUDIT, Cause(new_id())).emit(_told(settled.recorded, at=at))
+    _tell(tx, settled.recorded, at)
     return settled.recorded
 
 
-def _first_offsets(records: Sequence[Entry | Unreadable | Technical], gaps: Sequence[Gap]) -> dict[Place, int]:
-    first: dict[Place, int] = {}
-    for place, offset in (
-        *((record.pointer.place, record.pointer.offset) for record in records),
-        *((gap.place, gap.first) for gap in gaps),
-    ):
-        first[place] = min(offset, first.get(place, offset))
-    return first
+async def reinterpret(tx: Transaction, entry: Entry, dead_letter_id: str) -> Sequence[Recorded]:
+    """Append what was quarantined as an event after all; its offset stays accounted for as it was.
+
+    Nothing is appended where the event has come again meanwhile. Raises ConflictingEventError, GuardsMissingError.
+    """
+    settled, at = await _settled(tx, [entry])
+    if settled.conflicts:
+        raise ConflictingEventError(entry.source, entry.event_id)
+    await store.append(tx.connection, settled.recorded, at=at)
+    for item in settled.recorded:
+        await store.reinterpret(tx.connection, dead_letter_id, item.seq)
+    _tell(tx, settled.recorded, at)
+    return settled.recorded
+
+
+async def _settled(tx: Transaction, records: Sequence[Entry | Unreadable | Technical]) -> tuple[Settled, datetime]:
+    await guards.require(tx.connection)
+    entries = [record for record in records if isinstance(record, Entry)]
+    last_seq, known = await store.lock_head(tx.connection, entries)
+    return settle(records, known, last_seq=last_seq), real_now()
+
+
+def _tell(tx: Transaction, recorded: Sequence[Recorded], at: datetime) -> None:
+    if not recorded:
+        return
+    body = AuditEventRecorded(
+        records=len(recorded), first_seq=recorded[0].seq, last_seq=recorded[-1].seq, recorded_at=at
+    )
+    log_itself = Entity(type="audit_log", id="audit_log")
+    draft = Draft(body, log_itself, Workflow(name="audit", id="audit_log"))
+    tx.acting(_AUDIT, Cause(new_id())).emit(draft)
 
 
 def _raise_alarms(settled: Settled, gaps: Sequence[Gap]) -> None:
@@ -59,15 +88,3 @@ def _raise_alarms(settled: Settled, gaps: Sequence[Gap]) -> None:
     for gap in gaps:
         if gap.explanation is None:
             log.error("audit.unexplained_gap", topic=gap.place.topic, partition=gap.place.partition, first=gap.first)
-
-
-def _told(recorded: Sequence[Recorded], *, at: object) -> Draft[AuditEventRecorded]:
-    body = AuditEventRecorded.model_validate(
-        {
-            "records": len(recorded),
-            "first_seq": recorded[0].seq,
-            "last_seq": recorded[-1].seq,
-            "recorded_at": at,
-        }
-    )
-    return Draft(body, Entity(type="audit_log", id="audit_log"), Workflow(name="audit", id="audit_log"))

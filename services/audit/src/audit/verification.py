@@ -1,26 +1,45 @@
-"""`python -m audit verify`: does the log hold together?
+"""Does the log hold together? Every row against its exact bytes, every offset against the accounts, every guard.
 
-Checks that every offset up to each position is accounted for, that seq has no gaps, that each row still is what its
-exact bytes say, and that the guards stand. It reads as the service's own role, in one snapshot.
+It reads as the service's own role, in one snapshot, page by page, and reports what it finds as it goes: memory stays
+flat however long the log is. What it cannot see is said in decisions/0001: whoever owns the database can rewrite the
+log together with all that proves it. Tested in tests/audit/test_verification.py, by tampering as a superuser.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
 
-from sqlalchemy import Row, text
+from contracts.registry import UnreadableEventError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit import queries
-from audit.tables import SCHEMA
-from audit.translate import columns_of
+from audit import guards, queries
+from audit.domain import Place, Pointer, Status, seal
+from audit.translate import TOLD, told
 
-_ROWS_AT_ONCE: Final = 5_000
-_GUARDED: Final = ("audit_log", "event_ids", "conflicts", "gaps")
+PAGE_RECORDS: Final = 2_000
+_MORE: Final = (
+    "schema_status",
+    "recorded_at",
+    "topic",
+    "partition",
+    "incarnation",
+    "record_offset",
+    "sentence",
+    "value",
+)
+_PAGE: Final = f"""
+SELECT log.seq, {", ".join(f"log.{name}" for name in (*TOLD, *_MORE))}, ids.sha256, ids.seal
+FROM audit.audit_log AS log
+LEFT JOIN audit.event_ids AS ids ON (ids.source, ids.event_id, ids.seq) = (log.source, log.event_id, log.seq)
+WHERE log.seq > $1 ORDER BY log.seq LIMIT {PAGE_RECORDS}
+"""
+_SEAL_COLUMNS: Final = "one of seq, recorded_at, schema_status, topic, partition, incarnation, record_offset, sentence"
 
 
 class Verdict(IntEnum):
@@ -42,179 +61,145 @@ class Finding:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
-    """What was checked and what was found."""
+    """What was checked and what was found; `kept` holds the first findings, `found` counts all of them by verdict."""
 
-    records: int
-    offsets: int
-    findings: tuple[Finding, ...]
+    keep: int
+    records: int = 0
+    offsets: int = 0
+    kept: list[Finding] = field(default_factory=list)
+    found: Counter[Verdict] = field(default_factory=Counter)
 
     @property
     def verdict(self) -> Verdict:
-        found = {finding.verdict for finding in self.findings}
-        return min(found) if found else Verdict.FINE
+        return min(self.found, default=Verdict.FINE)
+
+    def add(self, verdict: Verdict, kind: str, where: str, detail: str) -> None:
+        self.found[verdict] += 1
+        if len(self.kept) < self.keep:
+            self.kept.append(Finding(verdict, kind, where, detail))
+
+    def tampered(self, kind: str, where: str, detail: str) -> None:
+        self.add(Verdict.TAMPERED, kind, where, detail)
+
+    def incomplete(self, where: str, detail: str) -> None:
+        self.add(Verdict.INCOMPLETE, "coverage_gap", where, detail)
 
 
-async def verify(connection: AsyncConnection) -> Report:
-    """Check the whole log. Raises nothing for what is wrong with it; database errors pass through."""
-    findings: list[Finding] = [*await _missing_guards(connection)]
+Progress = Callable[[int, int], None]
+
+
+async def verify(
+    connection: AsyncConnection, *, keep_findings: int = 1_000, progress: Progress | None = None
+) -> Report:
+    """Check the whole log; `progress` hears how many records of how many are done. Database errors pass through."""
+    report = Report(keep_findings)
+    for fault in await guards.missing(connection):
+        report.tampered("missing_guard", f"audit.{fault.relation}", fault.words)
     head = await queries.head(connection)
-    records = await _rows(connection, head["last_seq"], findings)
-    offsets = await _coverage(connection, findings)
-    return Report(records, offsets, tuple(findings))
+    understood = await _rows(connection, head["last_seq"], report, progress)
+    await _ids(connection, report)
+    await _accounts(connection, understood, report)
+    return report
 
 
-async def _missing_guards(connection: AsyncConnection) -> list[Finding]:
-    """Guards that a superuser may have taken away. Empty when all of them stand."""
-    findings = []
-    triggers = await connection.execute(
-        text(
-            """
-            SELECT c.relname AS relation, c.relispartition AS is_partition,
-                   count(*) FILTER (WHERE t.tgname = 'append_only' AND t.tgenabled IN ('O', 'A')) AS append_only,
-                   count(*) FILTER (WHERE t.tgname = 'no_truncate' AND t.tgenabled IN ('O', 'A')) AS no_truncate
-            FROM pg_class AS c
-            LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid
-            WHERE c.relnamespace = to_regnamespace(:schema)
-              AND (c.relname = ANY (:guarded) OR c.relispartition AND c.relkind = 'r')
-            GROUP BY c.oid ORDER BY c.relname
-            """
-        ),
-        {"schema": SCHEMA, "guarded": list(_GUARDED)},
-    )
-    for row in triggers:
-        missing = [guard for guard in ("append_only", "no_truncate") if not getattr(row, guard)]
-        relation = f"{SCHEMA}.{row.relation}"
-        findings += [Finding(Verdict.TAMPERED, "missing_trigger", relation, guard) for guard in missing]
-    allowed = await connection.execute(
-        text(
-            """
-            SELECT relation, privilege
-            FROM unnest(CAST(:guarded AS text[])) AS relation,
-                 unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS privilege
-            WHERE has_table_privilege(current_user, :schema || '.' || relation, privilege)
-            """
-        ),
-        {"schema": SCHEMA, "guarded": list(_GUARDED)},
-    )
-    for row in allowed:
-        detail = f"the service's role may {row.privilege}"
-        findings.append(Finding(Verdict.TAMPERED, "excess_privilege", f"{SCHEMA}.{row.relation}", detail))
-    return findings
-
-
-async def missing_guards(connection: AsyncConnection) -> list[Finding]:
-    """The self-check at start: the service does not append to a log whose guards are gone."""
-    return await _missing_guards(connection)
-
-
-async def _rows(connection: AsyncConnection, last_seq: int, findings: list[Finding]) -> int:
-    expected = 0
+async def _rows(
+    connection: AsyncConnection, last_seq: int, report: Report, progress: Progress | None
+) -> Counter[Place]:
+    """Check every row; returns how many records of each partition were understood when they were recorded."""
+    expected, understood = 0, Counter[Place]()
     async for rows in _pages(connection):
         for row in rows:
             expected += 1
-            if row.seq != expected:
-                missing = f"{expected}" if row.seq == expected + 1 else f"{expected} to {row.seq - 1}"
-                findings.append(Finding(Verdict.TAMPERED, "missing", f"seq {missing}", "no such record"))
-                expected = row.seq
-            if row.claimed_sha256 is None:
-                findings.append(Finding(Verdict.TAMPERED, "missing", f"seq {row.seq}", "its id is not in event_ids"))
-            elif hashlib.sha256(row.value).digest() != row.claimed_sha256:
-                findings.append(
-                    Finding(Verdict.TAMPERED, "row", f"seq {row.seq} column value", "other bytes than recorded")
-                )
-            else:
-                findings.extend(_columns(row))
+            if row["seq"] != expected:
+                words = f"seq {expected}" + ("" if row["seq"] == expected + 1 else f" to {row['seq'] - 1}")
+                report.tampered("missing", words, "no such record")
+                expected = row["seq"]
+            _row(row, report)
+            if row["schema_status"] == Status.KNOWN:
+                understood[Place(row["topic"], row["partition"], row["incarnation"])] += 1
+        report.records += len(rows)
+        if progress is not None:
+            progress(report.records, last_seq)
     if expected != last_seq:
-        words = f"the head says {last_seq}, the last record is {expected}"
-        findings.append(Finding(Verdict.TAMPERED, "truncated", f"seq {last_seq}", words))
-    return expected
+        report.tampered("truncated", f"seq {last_seq}", f"the head says {last_seq}, the last record is {expected}")
+    return understood
 
 
-def _columns(row: Row[Any]) -> list[Finding]:
-    """Columns that differ from what the exact bytes say."""
-    return [
-        Finding(Verdict.TAMPERED, "row", f"seq {row.seq} column {name}", f"is {getattr(row, name)!r}, was {value!r}")
-        for name, value in columns_of(bytes(row.value)).items()
-        if getattr(row, name) != value
-    ]
+async def _pages(connection: AsyncConnection) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+    """The log in pages; PostgreSQL works on the next one while this one is checked."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    rows = await driver.fetch(_PAGE, -1)
+    while rows:
+        following = asyncio.create_task(driver.fetch(_PAGE, rows[-1]["seq"]))
+        await asyncio.sleep(0)  # the query is on its way before this page is checked
+        try:
+            yield rows
+        finally:
+            rows = await following
 
 
-async def _pages(connection: AsyncConnection) -> AsyncIterator[Sequence[Row[Any]]]:
-    query = text(
-        """
-        SELECT log.*, ids.sha256 AS claimed_sha256
-        FROM audit.audit_log AS log
-        LEFT JOIN audit.event_ids AS ids ON (ids.source, ids.event_id, ids.seq) = (log.source, log.event_id, log.seq)
-        WHERE log.seq > :after ORDER BY log.seq LIMIT :limit
-        """
-    )
-    after = -1
-    while rows := (await connection.execute(query, {"after": after, "limit": _ROWS_AT_ONCE})).all():
-        yield rows
-        after = rows[-1].seq
+def _row(row: Mapping[str, Any], report: Report) -> None:
+    where, value = f"seq {row['seq']}", row["value"]
+    if row["sha256"] is None:
+        return report.tampered("missing", where, "event_ids does not hold its id")
+    if hashlib.sha256(value).digest() != row["sha256"]:
+        return report.tampered("row", f"{where} column value", "other bytes than were recorded")
+    try:
+        expected = told(value)
+    except UnreadableEventError:
+        return report.tampered("row", f"{where} column value", "no event")
+    if tuple(map(row.__getitem__, TOLD)) != expected:
+        for name, value in zip(TOLD, expected, strict=True):
+            if row[name] != value:
+                report.tampered("row", f"{where} column {name}", f"is {row[name]!r}, was {value!r}")
+    pointer = Pointer(Place(row["topic"], row["partition"], row["incarnation"]), row["record_offset"])
+    given = (row["seq"], row["recorded_at"], row["schema_status"], pointer, row["sentence"], row["sha256"])
+    if seal(*given) != row["seal"]:
+        report.tampered("row", where, f"{_SEAL_COLUMNS} is not what was recorded")
+    return None
 
 
-async def _coverage(connection: AsyncConnection, findings: list[Finding]) -> int:
-    offsets = 0
+async def _ids(connection: AsyncConnection, report: Report) -> None:
+    """No id may stand without its record: that is what a cut tail leaves behind."""
+    ids, last_seq = await queries.count_ids(connection)
+    if ids != report.records or last_seq > report.records:
+        words = f"event_ids holds {ids} ids up to seq {last_seq}, the log {report.records} records"
+        report.tampered("missing", "event_ids", words)
+
+
+async def _accounts(connection: AsyncConnection, understood: Counter[Place], report: Report) -> None:
+    """Every offset up to each position has one outcome, and each outcome is there to be seen."""
+    held = await queries.held_by_place(connection)
+    reached: dict[tuple[str, int], int] = {}
     for row in await queries.list_coverage(connection):
-        where = f"{row.topic}/{row.partition}" + (f" (made anew {row.incarnation} times)" if row.incarnation else "")
-        counted = (
+        place = Place(row.topic, row.partition, row.incarnation)
+        where = f"{place.topic}/{place.partition}" + (
+            f" (made anew {row.incarnation} times)" if row.incarnation else ""
+        )
+        outcomes = (
             row.recorded + row.duplicate + row.quarantined + row.technical + row.explained_gap + row.unexplained_gap
         )
-        offsets += counted
-        if counted != row.next_offset - row.first_offset:
-            detail = f"{counted} offsets accounted for between {row.first_offset} and {row.next_offset}"
-            findings.append(Finding(Verdict.INCOMPLETE, "coverage_gap", where, detail))
+        report.offsets += outcomes
+        reached[place.topic, place.partition] = row.next_offset
+        if outcomes != row.next_offset - row.first_offset:
+            words = f"{outcomes} offsets are accounted for between {row.first_offset} and {row.next_offset}"
+            report.incomplete(where, words)
         if row.unexplained_gap:
-            detail = f"{row.unexplained_gap} offsets are missing without an explanation"
-            findings.append(Finding(Verdict.INCOMPLETE, "coverage_gap", where, detail))
-    findings.extend(await _beyond_positions(connection))
-    findings.extend(await _records_and_coverage(connection))
-    return offsets
-
-
-async def _beyond_positions(connection: AsyncConnection) -> list[Finding]:
-    """Coverage must reach exactly to the consumer's stored position."""
-    rows = await connection.execute(
-        text(
-            """
-            SELECT p.topic, p.partition, p.next_offset, c.next_offset AS covered
-            FROM audit.positions AS p
-            LEFT JOIN LATERAL (
-                SELECT next_offset FROM audit.coverage AS c
-                WHERE (c.topic, c.partition) = (p.topic, p.partition) ORDER BY incarnation DESC LIMIT 1
-            ) AS c ON true
-            WHERE c.next_offset IS DISTINCT FROM p.next_offset
-            """
-        )
-    )
-    return [
-        Finding(
-            Verdict.INCOMPLETE,
-            "coverage_gap",
-            f"{row.topic}/{row.partition}",
-            f"accounted for up to {row.covered}, read up to {row.next_offset}",
-        )
-        for row in rows
-    ]
-
-
-async def _records_and_coverage(connection: AsyncConnection) -> list[Finding]:
-    """As many records as the accounts say were recorded or kept without being understood."""
-    counts = (
-        await connection.execute(
-            text(
-                """
-                SELECT (SELECT count(*) FROM audit.audit_log) AS records,
-                       (SELECT coalesce(sum(recorded), 0) FROM audit.coverage)
-                       + (SELECT count(*) FROM audit.quarantine WHERE reason <> 'unreadable') AS accounted
-                """
-            )
-        )
-    ).one()
-    if counts.records == counts.accounted:
-        return []
-    detail = f"{counts.records} records stand, {counts.accounted} are accounted for"
-    return [Finding(Verdict.INCOMPLETE, "coverage_gap", "audit_log", detail)]
+            report.incomplete(where, f"{row.unexplained_gap} offsets are missing without an explanation")
+        seen = held.get(place, queries.NOTHING_HELD)
+        for name, counted, found in (
+            ("recorded", row.recorded, understood.pop(place, 0) - seen.reinterpreted),
+            ("quarantined", row.quarantined, seen.quarantined + seen.conflicts),
+            ("missing", row.explained_gap + row.unexplained_gap, seen.missing),
+        ):
+            if counted != found:
+                report.incomplete(where, f"{counted} offsets are accounted for as {name}, {found} are there")
+    for place in understood:
+        report.incomplete(f"{place.topic}/{place.partition}", "records are there, but no account")
+    for position in await queries.list_positions(connection):
+        covered = reached.get((position.topic, position.partition), 0)
+        if covered != position.next_offset:
+            words = f"accounted for up to {covered}, read up to {position.next_offset}"
+            report.incomplete(f"{position.topic}/{position.partition}", words)

@@ -26,6 +26,8 @@ def _migrate(connection: Connection, package: str, schema: str, metadata: MetaDa
     config.set_main_option("path_separator", "newline")
     script = ScriptDirectory.from_config(config)
     differences: list[Any] = []
+    # A partition has the columns of its table and no declaration of its own.
+    partitions = set(connection.scalars(text("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'")))
 
     def upgrade(revision: Any, _: MigrationContext) -> list[Any]:
         return list(script._upgrade_revs("head", revision))
@@ -43,7 +45,7 @@ def _migrate(connection: Connection, package: str, schema: str, metadata: MetaDa
             target_metadata=metadata,
             version_table_schema=schema,
             include_schemas=True,
-            include_name=lambda name, kind, _: kind != "schema" or name == schema,
+            include_name=lambda name, kind, _: name == schema if kind == "schema" else name not in partitions,
             compare_type=True,
             fn=upgrade if metadata is None else compare,
         )

@@ -19,7 +19,8 @@ CREATE TABLE audit.audit_log (
     action text NOT NULL,
     version integer NOT NULL,
     schema_status text NOT NULL
-        CONSTRAINT audit_log_status CHECK (schema_status IN ('known', 'unknown_type', 'unknown_version', 'unreadable_body')),
+        CONSTRAINT audit_log_status
+        CHECK (schema_status IN ('known', 'unknown_type', 'unknown_version', 'unreadable_body')),
     actor_kind text NOT NULL,
     actor_id text NOT NULL,
     actor_name text NOT NULL,
@@ -60,11 +61,13 @@ CREATE TABLE audit.event_ids (
     source text NOT NULL,
     event_id text NOT NULL,
     sha256 bytea NOT NULL,
+    seal bytea NOT NULL,
     seq bigint NOT NULL,
     PRIMARY KEY (source, event_id)
 );
 
 CREATE TABLE audit.conflicts (
+    id bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     topic text NOT NULL,
     partition integer NOT NULL,
     incarnation integer NOT NULL,
@@ -77,6 +80,7 @@ CREATE TABLE audit.conflicts (
 );
 
 CREATE TABLE audit.quarantine (
+    id bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     topic text NOT NULL,
     partition integer NOT NULL,
     incarnation integer NOT NULL,
@@ -84,9 +88,19 @@ CREATE TABLE audit.quarantine (
     reason text NOT NULL,
     detail text NOT NULL,
     seq bigint,
+    dead_letter_id uuid UNIQUE,
     key bytea,
     value bytea,
     found_at timestamptz NOT NULL,
+    PRIMARY KEY (topic, partition, incarnation, record_offset)
+);
+
+CREATE TABLE audit.reinterpreted (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    incarnation integer NOT NULL,
+    record_offset bigint NOT NULL,
+    seq bigint NOT NULL,
     PRIMARY KEY (topic, partition, incarnation, record_offset)
 );
 
@@ -131,7 +145,8 @@ CREATE INDEX search_time ON audit.search (occurred_at, seq);
 """
 
 # A row trigger on the parent is inherited by every partition; a TRUNCATE trigger is not, so each partition gets its
-# own. The tables beside the log that prove it are guarded alike.
+# own. ENABLE ALWAYS, or session_replication_role would skip them. The tables beside the log that prove it are guarded
+# alike. A partition is attached rather than created as one, because that waits for no reader of the log.
 GUARDS = """
 CREATE FUNCTION audit.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -139,36 +154,35 @@ BEGIN
         USING ERRCODE = 'restrict_violation';
 END $$;
 
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit.audit_log
-    FOR EACH ROW EXECUTE FUNCTION audit.refuse_change();
-
-CREATE TRIGGER no_truncate BEFORE TRUNCATE ON audit.audit_log
-    FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change();
-
 CREATE FUNCTION audit.guard_table(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit.%I
-        FOR EACH ROW EXECUTE FUNCTION audit.refuse_change()', name);
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = ('audit.' || name)::regclass AND tgname = 'append_only') THEN
+        EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit.%I
+            FOR EACH ROW EXECUTE FUNCTION audit.refuse_change()', name);
+    END IF;
     EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON audit.%I
         FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', name);
+    EXECUTE format('ALTER TABLE audit.%1$I ENABLE ALWAYS TRIGGER append_only,
+        ENABLE ALWAYS TRIGGER no_truncate', name);
 END $$;
 
-SELECT audit.guard_table(name) FROM unnest(ARRAY['event_ids', 'conflicts', 'gaps']) AS name;
+SELECT audit.guard_table(name)
+FROM unnest(ARRAY['audit_log', 'event_ids', 'conflicts', 'quarantine', 'reinterpreted', 'gaps']) AS name;
 
 CREATE FUNCTION audit.ensure_partition(for_seq bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     size CONSTANT bigint := 5000000;
-    lower_seq bigint := (for_seq / size) * size;
-    name text := format('audit_log_%s', lpad((for_seq / size)::text, 6, '0'));
+    lower_seq CONSTANT bigint := (for_seq / size) * size;
+    name CONSTANT text := format('audit_log_%s', lpad((for_seq / size)::text, 6, '0'));
 BEGIN
     IF to_regclass('audit.' || name) IS NOT NULL THEN
         RETURN;
     END IF;
-    EXECUTE format('CREATE TABLE audit.%I PARTITION OF audit.audit_log FOR VALUES FROM (%s) TO (%s)',
+    EXECUTE format('CREATE TABLE audit.%I (LIKE audit.audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+    EXECUTE format('ALTER TABLE audit.audit_log ATTACH PARTITION audit.%I FOR VALUES FROM (%s) TO (%s)',
         name, lower_seq, lower_seq + size);
-    EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON audit.%I
-        FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', name);
+    PERFORM audit.guard_table(name);
 END $$;
 
 REVOKE ALL ON FUNCTION audit.ensure_partition(bigint), audit.guard_table(text) FROM PUBLIC;
@@ -177,15 +191,12 @@ SELECT audit.ensure_partition(0), audit.ensure_partition(5000000);
 """
 
 GRANTS = """
-GRANT SELECT, INSERT ON audit.audit_log, audit.event_ids, audit.conflicts, audit.gaps TO audit;
+GRANT SELECT, INSERT ON audit.audit_log, audit.event_ids, audit.conflicts, audit.quarantine, audit.reinterpreted,
+    audit.gaps TO audit;
 
 GRANT SELECT, INSERT, UPDATE ON audit.coverage TO audit;
 
 GRANT SELECT, INSERT ON audit.search TO audit;
-
-GRANT SELECT, INSERT ON audit.quarantine TO audit;
-
-GRANT UPDATE (seq) ON audit.quarantine TO audit;
 
 GRANT SELECT, UPDATE ON audit.log_head, audit.search_head TO audit;
 

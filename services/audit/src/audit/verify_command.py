@@ -1,0 +1,89 @@
+"""`python -m audit verify`: the whole log, checked from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from chassis.batch import describe
+from chassis.clock import BusinessClock
+from chassis.database import Database, create_engine
+
+from audit import verification
+from audit.settings import AuditSettings
+from audit.tables import SCHEMA
+from audit.verification import Report, Verdict
+
+_KEEP_FINDINGS: Final = 1_000
+_PROGRESS_SECONDS: Final = 0.5
+_WORDS: Final = {
+    Verdict.FINE: "fine",
+    Verdict.TAMPERED: "tampered",
+    Verdict.INCOMPLETE: "incomplete",
+    Verdict.CANNOT_VERIFY: "cannot verify",
+}
+
+
+def verify(settings: AuditSettings, arguments: Sequence[str]) -> int:
+    """Check that the log holds together: exit 0 fine, 1 tampered, 2 incomplete, 3 cannot verify."""
+    _parser().parse_args(arguments)
+    return asyncio.run(_verify(settings))
+
+
+def _parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog="python -m audit verify",
+        description=verification.__doc__,
+        epilog=(
+            "Exit codes: 0 fine; 1 tampered (row, missing, truncated, missing_guard); 2 incomplete (coverage_gap); "
+            f"3 cannot verify, or called wrongly. At most {_KEEP_FINDINGS} findings are printed."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+async def _verify(settings: AuditSettings) -> int:
+    url = settings.database_url.get_secret_value()
+    engine = create_engine(url, application="audit verify", command_timeout_seconds=3_600)
+    database = Database(engine, service="audit", schema=SCHEMA, clock=BusinessClock())
+    try:
+        async with database.reading() as tx:
+            progress = _Progress() if sys.stderr.isatty() else None
+            report = await verification.verify(tx.connection, keep_findings=_KEEP_FINDINGS, progress=progress)
+    except Exception as error:
+        print(f"cannot verify: {describe(error)}", file=sys.stderr)  # noqa: T201
+        return Verdict.CANNOT_VERIFY
+    finally:
+        await database.close()
+    _show(report)
+    return report.verdict
+
+
+def _show(report: Report) -> None:
+    for finding in report.kept:
+        print(f"{finding.kind}: {finding.where}: {finding.detail}")  # noqa: T201
+    untold = report.found.total() - len(report.kept)
+    if untold:
+        print(f"... and {untold} more findings")  # noqa: T201
+    counted = f"{report.records} records, {report.offsets} offsets accounted for"
+    print(f"{_WORDS[report.verdict]}: {counted}")  # noqa: T201
+
+
+class _Progress:
+    """A line on the terminal that says how far it is."""
+
+    def __init__(self) -> None:
+        self._started = self._told = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._told < _PROGRESS_SECONDS and done < total:
+            return
+        self._told = now
+        rate = done / max(now - self._started, 1e-3)
+        end = "\n" if done >= total else ""
+        print(f"\rverified {done} of {total} records, {rate:,.0f}/s", end=end, file=sys.stderr, flush=True)  # noqa: T201
