@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +30,9 @@ from backbone.settings import DESCRIBED, LocalSettings
 from backbone.stack import Stack
 from backbone.status import Document, as_table
 from backbone.status import status as status_of
+from backbone.story import next_steps
+from backbone.story.page import new_console
+from backbone.story.play import play
 from backbone.terminal import CONSOLE, Terminal
 
 EXIT_FAILED: Final = 1
@@ -55,8 +59,8 @@ class InterruptedByUserError(LocalError):
 
 
 @contextmanager
-def _stack() -> Iterator[Stack]:
-    terminal = Terminal()
+def _stack(terminal: Terminal | None = None) -> Iterator[Stack]:
+    terminal = terminal or Terminal()
     try:
         with terminal.listening(), stack.opened(Places.of_clone(), LocalSettings.load(), terminal) as opened:
             yield opened
@@ -77,6 +81,34 @@ def up(
         opened.up(counts)
         document = status_of(opened.state, opened.around, opened.credentials)
     _print_status(document)
+
+
+@app.command()
+def demo() -> None:
+    """Start what does not run yet, play one member's month through it, and check all that it claims."""
+    console = new_console()
+    terminal = Terminal(console)
+    with _stack(terminal) as opened:
+        opened.up({})
+        try:
+            play(opened, console, terminal)
+        except KeyboardInterrupt:
+            raise InterruptedByUserError("interrupted: the stack is left up, `backbone down` stops it") from None
+        state = opened.state
+    next_steps.show(console, state)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def run(
+    service: Annotated[str, typer.Argument(help="The service whose command it is.")],
+    words: Annotated[list[str], typer.Argument(help="The command with its arguments: verify, settings, ...")],
+) -> None:
+    """Run a service's own command with the settings of this stack: `backbone run audit verify`."""
+    if service not in BY_NAME:
+        raise LocalError(f"{service} is no service; these are: {', '.join(BY_NAME)}")
+    told = BY_NAME[service].serving(_looked_at().around, f"{service}-by-hand", 0)
+    ended = subprocess.run([*BY_NAME[service].command(words[0]), *words[1:]], env=told, check=False)
+    raise typer.Exit(ended.returncode)
 
 
 @app.command()
