@@ -23,6 +23,8 @@ from chassis import telemetry
 from chassis.clock import BusinessClock
 from chassis.consumer import Consumer
 from chassis.database import Database, Wake, create_engine
+from chassis.dead_letters import Retrier
+from chassis.letters_http import dead_letters_router
 from chassis.relay import Relay
 from chassis.settings import Settings
 from chassis.tokens import Verifier
@@ -73,6 +75,7 @@ class Service(Generic[S]):
     ingress: Callable[[Runtime[S]], Ingress] | None = None
     consumers: Sequence[Consumer] = ()
     workers: Sequence[Callable[[Runtime[S]], Part]] = ()
+    retriers: Callable[[Runtime[S]], Mapping[str, Retrier]] | None = None
     resources: Sequence[Callable[[Runtime[S]], AbstractAsyncContextManager[Any]]] = ()
     commands: Mapping[str, Callable[[S, Sequence[str]], int]] = field(default_factory=dict)
 
@@ -129,11 +132,16 @@ class Runtime(Generic[S]):
         )
         return application(
             self.service.name,
-            routers=self.service.routers if self.settings.http else (),
+            routers=self._routers() if self.settings.http else (),
             state=state,
             lifespan=self._lifespan,
             routes=() if self.ingress is None else self.ingress.routes,
         )
+
+    def _routers(self) -> Sequence[APIRouter]:
+        service = self.service
+        retriers = {} if service.retriers is None else service.retriers(self)
+        return [*service.routers, dead_letters_router(service.schema, retriers)]
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

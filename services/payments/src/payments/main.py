@@ -21,7 +21,7 @@ from payments.deliveries.jobs import RejectionReports
 from payments.members import http as members_http
 from payments.providers.clients import ProviderClients
 from payments.settings import PaymentsSettings
-from payments.worker import InputWork
+from payments.worker import NAME, InputWork
 
 _POLL_SECONDS = 0.25
 
@@ -58,6 +58,7 @@ service = Service(
     metadata=tables.metadata,
     routers=[collection_http.router, deliveries_http.router, members_http.router],
     ingress=lambda runtime: DeliveryIngress(runtime.database, runtime.settings),
+    retriers=lambda runtime: {NAME: input_work(runtime.settings).retry},
     workers=[_worker, _fetcher, lambda runtime: RejectionReports(runtime.database)],
 )
 
