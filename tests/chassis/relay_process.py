@@ -88,9 +88,8 @@ def _die() -> None:
 
 def mortal(tally: Tally, death: Death) -> Callable[[KafkaSettings], Awaitable[Producer]]:
     """Opens producers that die that way."""
-    kind = type("_Mortal", (MortalProducer,), {"tally": tally, "death": death})
-    open_one: Callable[[KafkaSettings], Awaitable[Producer]] = kind.open
-    return open_one
+    MortalProducer.tally, MortalProducer.death = tally, death
+    return MortalProducer.open
 
 
 @dataclass(frozen=True, slots=True)

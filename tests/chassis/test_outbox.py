@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import asyncpg
 import pytest
@@ -117,7 +118,7 @@ async def test_two_hundred_thousand_rows_pass_through_a_table_that_stays_small(
         async with running(ground.relay()):
             for wave in range(1, WAVES + 1):
                 await write_a_wave(ground)
-                await eventually(lambda sent=wave * ROWS_PER_WAVE: cleared(ground, sent))
+                await eventually(partial(cleared, ground, wave * ROWS_PER_WAVE))
                 sizes.append((await ground.state()).table_bytes)
 
     assert max(sizes) < ROWS_PER_WAVE * ROW_BYTES * 1.2, sizes

@@ -71,7 +71,7 @@ async def a_pack(ground: Ground, tally: Path) -> AsyncIterator[Pack]:
     try:
         yield pack
         for keeper in keepers:
-            assert not keeper.done(), await keeper
+            assert not keeper.done(), keeper
     finally:
         for keeper in keepers:
             keeper.cancel()
@@ -106,7 +106,7 @@ class Ledger:
 
 
 async def write_all(ledger: Ledger, keys: Sequence[str], writer: int) -> None:
-    chance = random.Random(writer)  # noqa: S311 - which key comes next
+    chance = random.Random(writer)
     for _ in range(ROWS // WRITERS // ROWS_PER_TRANSACTION):
         await ledger.commit(chance.choice(keys), ROWS_PER_TRANSACTION)
 
@@ -132,15 +132,16 @@ async def test_order_survives_killed_relays_a_broker_restart_and_an_unsendable_r
         ledger = Ledger(ground)
         await ledger.lay([*keys, STUCK])
         async with a_pack(ground, tmp_path / "tally") as pack:
-            writers = [asyncio.create_task(write_all(ledger, keys, number)) for number in range(WRITERS)]
-            await ledger.commit(STUCK, 3)
-            await ledger.commit(STUCK, 1, os.urandom(2 * TOPIC_MAX_BYTES))
-            await ledger.commit(STUCK, 3)
-            await eventually(lambda: tally.rows, lambda rows: rows > ROWS // 2, timeout_seconds=60)
-            await asyncio.to_thread(private_kafka.stop)
-            await asyncio.to_thread(private_kafka.start)
-            await ledger.commit(STUCK, 2)
-            await asyncio.gather(*writers)
+            async with asyncio.TaskGroup() as writing:
+                for number in range(WRITERS):
+                    writing.create_task(write_all(ledger, keys, number))
+                await ledger.commit(STUCK, 3)
+                await ledger.commit(STUCK, 1, os.urandom(2 * TOPIC_MAX_BYTES))
+                await ledger.commit(STUCK, 3)
+                await eventually(lambda: tally.rows, lambda rows: rows > ROWS // 2, timeout_seconds=60)
+                await asyncio.to_thread(private_kafka.stop)
+                await asyncio.to_thread(private_kafka.start)
+                await ledger.commit(STUCK, 2)
             await eventually(ground.state, lambda state: state.depth == 0, timeout_seconds=60)
 
         assert pack.kills >= ROWS // 2_000 - 1
