@@ -33,6 +33,7 @@ _RETRY_BACKOFF_MS: Final = 500
 # A topic that was made anew, or has new partitions, is noticed by looking only.
 _METADATA_MAX_AGE_MS: Final = 5_000
 _STOP_MAX_SECONDS: Final = 5.0
+_PROBE_MAX_SECONDS: Final = 3.0
 
 
 class Member(Protocol):
@@ -67,6 +68,15 @@ async def _parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
 async def _decode(message: KafkaMessage) -> Any:
     """Hand the raw records on: FastStream's own decoder fails on bodies that are not JSON."""
     return message.raw_message
+
+
+async def _close_by_force(consumer: Any) -> None:
+    tasks = [consumer._coordinator._coordination_task, consumer._coordinator._heartbeat_task]
+    tasks = [task for task in tasks if task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, consumer._fetcher.close(), return_exceptions=True)
+    await asyncio.gather(consumer._client.close(), return_exceptions=True)
 
 
 class _Witness(BaseMiddleware):
@@ -130,11 +140,15 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def stop(self) -> None:
         """Leave the group; never raises and never waits for long."""
+        consumer = self._subscriber.consumer
         try:
             async with asyncio.timeout(_STOP_MAX_SECONDS):
                 await self._broker.stop()
         except Exception as error:
+            # In mid-rebalance aiokafka waits for the other members; its connections must not outlive this feed.
             self._failure = self._failure or error
+            if consumer is not None:
+                await _close_by_force(consumer)
 
     @property
     def why_dead(self) -> str | None:
@@ -182,7 +196,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
     async def probe(self) -> Mapping[TopicPartition, int]:
         """The next offsets of the assigned partitions, or of any one; so the brokers answer. Raises as `watermarks`."""
         partitions = self.assignment or {TopicPartition(self._topics[0], 0)}
-        async with asyncio.timeout(_REQUEST_TIMEOUT_MS / 1_000):
+        async with asyncio.timeout(_PROBE_MAX_SECONDS):
             return dict(await self._consumer.end_offsets(list(partitions)))
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:

@@ -93,7 +93,7 @@ class Runner:
                 await self._watch()
         finally:
             await self.reader.released()
-            await self._feed.stop()
+            await self._stop_feed()
             self.state.connected = False
             self._ended.set()
 
@@ -136,6 +136,11 @@ class Runner:
         feed = self.reader.feed = KafkaFeed(self._options, self.reader)
         return feed
 
+    async def _stop_feed(self) -> None:
+        await self._feed.stop()
+        # A rebalance may have given partitions to the feed while it stopped.
+        await self.reader.released()
+
     async def _start(self) -> bool:
         """Connect, however long that takes; False when stopped before."""
         attempt, backoff = 0, Backoff(first_seconds=0.25)
@@ -149,7 +154,7 @@ class Runner:
                 attempt += 1
                 self.state.error = describe(error)
                 log.warning("consumer.not_connected", consumer=self.name, attempt=attempt, error=describe(error))
-                await self._feed.stop()
+                await self._stop_feed()
                 self._feed = self._new_feed()
                 await self._stopped_within(backoff.seconds(attempt))
             else:
