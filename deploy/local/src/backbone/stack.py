@@ -202,6 +202,8 @@ class Stack:
             port = urlsplit(recorded.url).port or 0
             if recorded.settings == fingerprint(service.serving(around, instance, port)):
                 return recorded
+            # Reads the same settings: a mistake in them is found while the old process still serves.
+            self._migrate(service, around)
             self.progress.waiting(f"waiting for {instance} to stop: its settings have changed")
             recorded.process.stop(limit_seconds=STOP_LIMIT_SECONDS)
         first = instance.endswith("-1")
