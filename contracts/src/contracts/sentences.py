@@ -40,6 +40,8 @@ def _on_one_line(text: str) -> str:
 
 
 def _plain(value: Any) -> str:
+    if value.__class__ is str:  # most of them: the patterns below cost several times as much
+        return _on_one_line(value)
     match value:
         case None:
             return ""
@@ -133,7 +135,8 @@ class Sentence:
                 continue
             value: Any = data
             for name in path:
-                value = value.get(name) if isinstance(value, Mapping) else None
+                # The abstract class costs more than the look-up; what comes from JSON is a dict.
+                value = value.get(name) if value.__class__ is dict or isinstance(value, Mapping) else None
             plain = _plain(value)
             if plain:
                 out.append(text.replace("{}", plain))

@@ -205,28 +205,33 @@ def invoice(
         "total": total,
     }
     if version == BASIL:
-        shape |= {
-            "amount_overpaid": 0,
-            "parent": {
-                "quote_details": None,
-                "subscription_details": {"metadata": {}, "subscription": "sub_1PZkMark"},
-                "type": "subscription_details",
-            },
-            "total_taxes": []
-            if tax is None
-            else [{"amount": tax, "tax_behavior": "inclusive", "type": "tax_rate_details"}],
-        }
-    else:
-        shape |= {
-            "charge": charge_id if paid else None,
-            "paid": paid,
-            "paid_out_of_band": False,
-            "payment_intent": intent_id,
-            "subscription": "sub_1PZkMark",
-            "tax": tax,
-            "total_tax_amounts": [] if tax is None else [{"amount": tax, "inclusive": True, "tax_rate": "txr_1PZk"}],
-        }
-    return shape | extra
+        return shape | _since_basil(tax) | extra
+    return shape | _before_basil(intent_id, charge_id if paid else None, tax, paid=paid) | extra
+
+
+def _since_basil(tax: int | None) -> Json:
+    taxes = [] if tax is None else [{"amount": tax, "tax_behavior": "inclusive", "type": "tax_rate_details"}]
+    return {
+        "amount_overpaid": 0,
+        "parent": {
+            "quote_details": None,
+            "subscription_details": {"metadata": {}, "subscription": "sub_1PZkMark"},
+            "type": "subscription_details",
+        },
+        "total_taxes": taxes,
+    }
+
+
+def _before_basil(intent_id: str | None, charge_id: str | None, tax: int | None, *, paid: bool) -> Json:
+    return {
+        "charge": charge_id,
+        "paid": paid,
+        "paid_out_of_band": False,
+        "payment_intent": intent_id,
+        "subscription": "sub_1PZkMark",
+        "tax": tax,
+        "total_tax_amounts": [] if tax is None else [{"amount": tax, "inclusive": True, "tax_rate": "txr_1PZk"}],
+    }
 
 
 def invoice_payment(

@@ -79,7 +79,7 @@ class PaymentProviderEventIngested(Payload):
     version=1,
     topic=PAYMENTS_EVENTS,
     entity="provider_event",
-    sentence="{actor} sent an event ({body.provider_event.id}) again with other content, which was kept and not applied",
+    sentence="{actor} sent an event ({body.provider_event.id}) again with other content, which was kept, not applied",
 )
 class ProviderEventConflicted(Payload):
     """Another content came under a known provider event id, rightly signed: a security finding, never applied."""

@@ -34,7 +34,8 @@ _WANT = text(
     """
     INSERT INTO payments.fetches AS held (key, why, due_at, attempts)
     SELECT key, why, CAST(:now AS timestamptz) + make_interval(secs => seconds), 0
-    FROM unnest(CAST(:keys AS text[]), CAST(:whys AS text[]), CAST(:seconds AS integer[])) AS f (key, why, seconds)
+    FROM unnest(CAST(:keys AS text[]), CAST(:whys AS text[]), CAST(:seconds AS integer[]))
+        AS f (key, why, seconds)
     ORDER BY key
     ON CONFLICT (key) DO NOTHING
     """
@@ -42,7 +43,8 @@ _WANT = text(
 _FORGET = text("DELETE FROM payments.fetches WHERE key = ANY(:keys)")
 _CLAIM = text(
     """
-    UPDATE payments.fetches SET attempts = attempts + 1, due_at = CAST(:now AS timestamptz) + make_interval(secs => :trying)
+    UPDATE payments.fetches
+    SET attempts = attempts + 1, due_at = CAST(:now AS timestamptz) + make_interval(secs => :trying)
     WHERE key IN (
         SELECT key FROM payments.fetches WHERE due_at <= :now ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
@@ -50,7 +52,10 @@ _CLAIM = text(
     """
 )
 _FAILED = text(
-    "UPDATE payments.fetches SET last_error = :told, due_at = CAST(:now AS timestamptz) + make_interval(secs => :wait) WHERE key = :key"
+    """
+    UPDATE payments.fetches SET last_error = :told, due_at = CAST(:now AS timestamptz) + make_interval(secs => :wait)
+    WHERE key = :key
+    """
 )
 _KEEP = text("INSERT INTO payments.fetched_objects (id, key, read_at, body) VALUES (:id, :key, :now, :body)")
 _QUEUE = text("INSERT INTO payments.pending_events (kind, fetched_id, received_at) VALUES ('fetched', :id, :now)")

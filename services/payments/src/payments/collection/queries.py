@@ -43,9 +43,7 @@ async def list_payments(
 async def attempts_of(connection: AsyncConnection, payment_id: str) -> Sequence[Row[Any]]:
     """The tries to collect a payment, in the order of their time at the provider."""
     query = (
-        select(payment_attempts)
-        .where(payment_attempts.c.payment_id == payment_id)
-        .order_by(payment_attempts.c.number)
+        select(payment_attempts).where(payment_attempts.c.payment_id == payment_id).order_by(payment_attempts.c.number)
     )
     return (await connection.execute(query)).all()
 
