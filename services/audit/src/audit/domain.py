@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Status(StrEnum):
@@ -46,18 +46,18 @@ class Pointer(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One event as the log keeps it; `value` are its exact bytes."""
+class Entry(NamedTuple):
+    """One event as the log keeps it; `value` are its exact bytes, which alone decide all that comes after them."""
 
     pointer: Pointer
-    source: str
-    event_id: str
     sha256: bytes
+    status: Status
+    sentence: str
     value: bytes
+    event_id: str
+    source: str
     action: str
     version: int
-    status: Status
     actor_kind: str
     actor_id: str
     actor_name: str
@@ -67,7 +67,10 @@ class Entry:
     workflow_id: str
     occurred_at: datetime
     reason: str | None
-    sentence: str
+
+
+TOLD: Final = Entry._fields[Entry._fields.index("value") + 1 :]
+"""The columns of the log that an event's exact bytes decide."""
 
 
 @dataclass(frozen=True, slots=True)

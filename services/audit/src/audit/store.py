@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit.domain import Entry, Gap, Place, Pointer, Recorded, Status, Tally, Unreadable, seal
+from audit.domain import TOLD, Entry, Gap, Place, Pointer, Recorded, Status, Tally, Unreadable, seal
 from audit.tables import PARTITION_RECORDS
 
 _ENSURE_PARTITION = text("SELECT audit.ensure_partition(:seq)")
@@ -26,42 +26,14 @@ _LOCK_HEAD = text(
     ) ON true
     """
 )
-_COLUMNS = {
-    "seq": "bigint",
-    "event_id": "text",
-    "source": "text",
-    "action": "text",
-    "version": "integer",
-    "schema_status": "text",
-    "actor_kind": "text",
-    "actor_id": "text",
-    "actor_name": "text",
-    "entity_type": "text",
-    "entity_id": "text",
-    "workflow_name": "text",
-    "workflow_id": "text",
-    "occurred_at": "timestamptz",
-    "topic": "text",
-    "partition": "integer",
-    "incarnation": "integer",
-    "record_offset": "bigint",
-    "reason": "text",
-    "sentence": "text",
-    "value": "bytea",
-}
-_APPEND = text(
-    f"""
-    WITH head AS (
-        UPDATE audit.log_head SET last_seq = :last_seq WHERE id = 1
-    ), ids AS (
-        INSERT INTO audit.event_ids (source, event_id, sha256, seal, seq)
-        SELECT * FROM unnest(
-            CAST(:source AS text[]), CAST(:event_id AS text[]), CAST(:sha256 AS bytea[]), CAST(:seal AS bytea[]),
-            CAST(:seq AS bigint[]))
-    )
-    INSERT INTO audit.audit_log ({", ".join(_COLUMNS)}, recorded_at)
-    SELECT *, CAST(:recorded_at AS timestamptz)
-    FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _COLUMNS.items())})
+_COLUMNS = ("seq", "recorded_at", *Place._fields, "record_offset", "schema_status", "sentence", "value", *TOLD)
+_CLAIM = text(
+    """
+    WITH head AS (UPDATE audit.log_head SET last_seq = :last_seq WHERE id = 1)
+    INSERT INTO audit.event_ids (source, event_id, sha256, seal, seq)
+    SELECT * FROM unnest(
+        CAST(:sources AS text[]), CAST(:ids AS text[]), CAST(:hashes AS bytea[]), CAST(:seals AS bytea[]),
+        CAST(:seqs AS bigint[]))
     """
 )
 _QUARANTINE = text(
@@ -140,39 +112,31 @@ async def append(connection: AsyncConnection, recorded: Sequence[Recorded], *, a
     half = PARTITION_RECORDS // 2
     if (first - 1 + half) // PARTITION_RECORDS != (last + half) // PARTITION_RECORDS:
         await connection.execute(_ENSURE_PARTITION, {"seq": last + half})
-    await connection.execute(_APPEND, {**_arrays(recorded, at), "last_seq": last, "recorded_at": at})
+    await connection.execute(
+        _CLAIM,
+        {
+            "last_seq": last,
+            "sources": [item.entry.source for item in recorded],
+            "ids": [item.entry.event_id for item in recorded],
+            "hashes": [item.entry.sha256 for item in recorded],
+            "seals": [_seal(item, at) for item in recorded],
+            "seqs": [item.seq for item in recorded],
+        },
+    )
+    # COPY takes PostgreSQL half the time of an INSERT from arrays. It runs inside the transaction that is open.
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    rows = [_row(item, at) for item in recorded]
+    await driver.copy_records_to_table("audit_log", schema_name="audit", columns=_COLUMNS, records=rows)
 
 
-def _arrays(recorded: Sequence[Recorded], at: datetime) -> dict[str, list[Any]]:
-    """The rows, column by column."""
-    rows = [
-        (
-            item.seq,
-            entry.event_id,
-            entry.source,
-            entry.action,
-            entry.version,
-            entry.status.value,
-            entry.actor_kind,
-            entry.actor_id,
-            entry.actor_name,
-            entry.entity_type,
-            entry.entity_id,
-            entry.workflow_name,
-            entry.workflow_id,
-            entry.occurred_at,
-            *entry.pointer.place,
-            entry.pointer.offset,
-            entry.reason,
-            entry.sentence,
-            entry.value,
-            entry.sha256,
-            seal(item.seq, at, entry.status.value, entry.pointer, entry.sentence, entry.sha256),
-        )
-        for item in recorded
-        for entry in (item.entry,)
-    ]
-    return dict(zip((*_COLUMNS, "sha256", "seal"), map(list, zip(*rows, strict=True)), strict=True))
+def _seal(item: Recorded, at: datetime) -> bytes:
+    entry = item.entry
+    return seal(item.seq, at, entry.status, entry.pointer, entry.sentence, entry.sha256)
+
+
+def _row(item: Recorded, at: datetime) -> tuple[Any, ...]:
+    (place, offset), _, status, sentence, value, *told = item.entry
+    return (item.seq, at, *place, offset, status, sentence, value, *told)
 
 
 async def reinterpret(connection: AsyncConnection, dead_letter_id: str, seq: int) -> None:

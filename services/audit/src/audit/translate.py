@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -33,21 +33,6 @@ from audit.domain import Entry, Explanation, Gap, Place, Pointer, Status, Techni
 
 _DETAIL_MAX_CHARACTERS: Final = 500
 _NUL: Final = b"\\u0000"
-TOLD: Final = (
-    "event_id",
-    "source",
-    "action",
-    "version",
-    "actor_kind",
-    "actor_id",
-    "actor_name",
-    "entity_type",
-    "entity_id",
-    "workflow_name",
-    "workflow_id",
-    "occurred_at",
-    "reason",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +45,17 @@ class Located:
 
 def located(batch: Sequence[Record], incarnations: Mapping[tuple[str, int], int]) -> Located:
     """Say where each record stands; a partition that was made anew begins an account of its own."""
-    now = dict(incarnations)
+    places: dict[tuple[str, int], Place] = {}
     found = Located([], [])
     for each in batch:
         partition = (each.topic, each.partition)
-        if each.gap is not None and each.gap.kind == "restart":
-            now[partition] = now.get(partition, 0) + 1
-        place = Place(each.topic, each.partition, now.get(partition, 0))
-        if each.gap is not None and each.gap.last >= each.gap.first:
-            found.gaps.append(Gap(place, each.gap.first, each.gap.last + 1, _explanation(each.topic, each.gap)))
+        place = places.get(partition) or Place(*partition, incarnations.get(partition, 0))
+        if each.gap is not None:
+            if each.gap.kind == "restart":
+                place = place._replace(incarnation=place.incarnation + 1)
+            if each.gap.last >= each.gap.first:
+                found.gaps.append(Gap(place, each.gap.first, each.gap.last + 1, _explanation(each.topic, each.gap)))
+        places[partition] = place
         found.records.append((Pointer(place, each.offset), each))
     return found
 
@@ -144,13 +131,14 @@ def _entry(pointer: Pointer, event: RawEvent, value: bytes, declared: EventType 
     data = event.data
     entry = Entry(
         pointer,
-        event.source,
-        event.id,
         hashlib.sha256(value).digest(),
+        status,
+        _sentence(event, declared),
         value,
+        event.id,
+        event.source,
         event.type,
         event.version,
-        status,
         data.actor.kind,
         data.actor.id,
         data.actor.name,
@@ -160,11 +148,8 @@ def _entry(pointer: Pointer, event: RawEvent, value: bytes, declared: EventType 
         data.workflow.id,
         event.time,
         data.reason,
-        _sentence(event, declared),
     )
-    if _NUL in value:
-        return replace(entry, **{each.name: _storable(getattr(entry, each.name)) for each in fields(entry)})
-    return entry
+    return Entry(*map(_storable, entry)) if _NUL in value else entry
 
 
 def _sentence(event: RawEvent, declared: EventType | None) -> str:

@@ -19,8 +19,8 @@ from contracts.registry import UnreadableEventError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import guards, queries
-from audit.domain import Place, Pointer, Status, seal
-from audit.translate import TOLD, told
+from audit.domain import TOLD, Place, Pointer, Status, seal
+from audit.translate import told
 
 PAGE_RECORDS: Final = 2_000
 _MORE: Final = (
