@@ -32,12 +32,21 @@ class Surroundings:
     bootstrap_servers: str
     clock: Path
     credentials: Credentials
+    simulator_ports: Mapping[str, int]
+
+    def origin(self, name: str) -> str:
+        """One of the simulator's origins: control, stripe or gocardless."""
+        return f"http://127.0.0.1:{self.simulator_ports[name]}"
 
 
 def _payments(around: Surroundings) -> dict[str, str]:
     return {
         "stripe_webhook_secrets": around.credentials.stripe_webhook,
+        "stripe_api_url": around.origin("stripe"),
+        "stripe_api_key": around.credentials.stripe_api_key,
         "gocardless_webhook_secrets": around.credentials.gocardless_webhook,
+        "gocardless_api_url": around.origin("gocardless"),
+        "gocardless_access_token": around.credentials.gocardless_access_token,
     }
 
 
@@ -102,11 +111,11 @@ SIMULATOR: Final = "simulator"
 SIMULATOR_PORTS: Final = {"control": "simulator", "stripe": "stripe", "gocardless": "gocardless"}
 
 
-def simulating(around: Surroundings, ports: Mapping[str, int], payments_url: str, kept_in: Path) -> dict[str, str]:
+def simulating(around: Surroundings, payments_url: str, kept_in: Path) -> dict[str, str]:
     """The environment of the simulator, whose webhooks go to `payments_url`."""
     settings = {
         "host": "127.0.0.1",
-        **{f"{origin}_port": str(port) for origin, port in ports.items()},
+        **{f"{origin}_port": str(port) for origin, port in around.simulator_ports.items()},
         "clock_file": str(around.clock),
         "state_file": str(kept_in),
         "stripe_webhook_urls": f"{payments_url}/webhooks/stripe",

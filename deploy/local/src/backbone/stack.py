@@ -120,7 +120,21 @@ class Stack:
         """What processes are told. Raises LocalError before PostgreSQL is up."""
         if self.state.postgres is None:
             raise LocalError("the stack is not up: run `backbone up`")
-        return Surroundings(self.state.postgres.url, self._bootstrap_servers, self.places.clock, self.credentials)
+        return Surroundings(
+            self.state.postgres.url,
+            self._bootstrap_servers,
+            self.places.clock,
+            self.credentials,
+            self._simulator_ports,
+        )
+
+    @property
+    def _simulator_ports(self) -> dict[str, int]:
+        """Where the simulator's origins are, or will be in a moment: payments starts first and reads from them."""
+        running = self.state.simulator
+        if running is not None and running.process.running:
+            return running.ports
+        return {origin: self.ports.choose(name) for origin, name in SIMULATOR_PORTS.items()}
 
     @property
     def _bootstrap_servers(self) -> str:
@@ -164,18 +178,15 @@ class Stack:
         asyncio.run(migrating.note(around.admin_url, service.package, wanted))
 
     def _start_simulator(self, around: Surroundings) -> None:
-        payments = self.state.services["payments"][0].url
+        environment = simulating(around, self.state.services["payments"][0].url, self.places.simulator)
         running = self.state.simulator
         if running is not None and running.process.running:
-            told = simulating(around, running.ports, payments, self.places.simulator)
-            if running.settings == fingerprint(told):
+            if running.settings == fingerprint(environment):
                 return
             self.progress.waiting("waiting for the simulator to stop: its settings have changed")
             running.process.stop(limit_seconds=STOP_LIMIT_SECONDS)
-        ports = {origin: self.ports.choose(name) for origin, name in SIMULATOR_PORTS.items()}
-        environment = simulating(around, ports, payments, self.places.simulator)
         process = self._start("simulator", [sys.executable, "-m", SIMULATOR], environment)
-        control, stripe, gocardless = (f"http://127.0.0.1:{ports[origin]}" for origin in SIMULATOR_PORTS)
+        control, stripe, gocardless = (around.origin(name) for name in SIMULATOR_PORTS)
         with self._noted():
             self.state.simulator = Simulator(
                 url=control, stripe=stripe, gocardless=gocardless, process=process, settings=fingerprint(environment)
