@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import httpx
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -27,19 +28,19 @@ def new_console() -> Console:
     return Console(highlight=False, width=width)
 
 
-def title(console: Console, words: str, at: datetime) -> None:
-    """Head a chapter with the business day on which it happens."""
-    day = at.astimezone(_SYDNEY).strftime("%a %d %b %Y")
-    console.print(Text.assemble("\n", (words, "bold"), (f"  ({day} in Sydney)", "dim")))
+def title(console: Console, words: str) -> None:
+    """Head a chapter."""
+    console.print(f"\n{words}", style="bold", soft_wrap=True, markup=False)
 
 
-def delivery(console: Console, sent: Sent) -> None:
-    """One line for one delivery and its answer."""
-    good = sent.status is not None and 200 <= sent.status < 300
+def delivery(console: Console, sent: Sent, day: datetime) -> None:
+    """One line for one delivery and its answer, under the business day on which it is made."""
+    good = sent.status is not None and httpx.codes.is_success(sent.status)
     remark = "forged" if sent.forged else "the same again" if sent.is_copy else ""
     console.print(
         Text.assemble(
-            f"  {_PROVIDERS[sent.provider]:<10}  ",
+            (f"  {day.astimezone(_SYDNEY):%a %d %b %Y}  ", "dim"),
+            f"{_PROVIDERS[sent.provider]:<10}  ",
             f"{', '.join(sent.event_types):<44}  ",
             (f"{sent.status or 'no answer'}", "green" if good else "red"),
             f"  {sent.milliseconds:6.1f} ms  ",

@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import Console
 
 from backbone.catalogue import BY_NAME, SIMULATOR
-from backbone.faults import LocalError
+from backbone.faults import LocalError, NotReadyError
 from backbone.servers import log_of
 from backbone.stack import Stack
 from backbone.story import claims, page
@@ -76,10 +76,9 @@ class _Performance:
         page.delays(self._console, self._delays())
 
     def _chapter(self, chapter: Chapter) -> None:
-        self._progress.waiting(chapter.title)
+        page.title(self._console, chapter.title)
         chapter.act()
         self._plot.flush()
-        page.title(self._console, chapter.title, self._plot.business_time())
         sent, happened = self._arrived()
         claims.check_deliveries(chapter, sent, happened, self._doors)
         self._seen.happened += happened
@@ -90,11 +89,12 @@ class _Performance:
         """What was sent since the last look, and showed; only what is Mark's."""
         found: list[Sent] = []
         happened: list[Happened] = []
+        today = self._plot.business_time()
         for one in self._doors.sent_after(self._sent_before):
             self._sent_before = max(self._sent_before, one.number)
             events = self._plot.concerning_mark(one)
             if events:
-                page.delivery(self._console, one)
+                page.delivery(self._console, one, today)
                 found.append(one)
                 happened += events
         self._seen.deliveries += found
@@ -102,10 +102,9 @@ class _Performance:
 
     def _forgery(self) -> None:
         """Somebody changes one digit of a delivery that was genuine."""
-        self._progress.waiting("a forged delivery")
+        page.title(self._console, "Somebody sends a copy of a delivery with one digit changed")
         genuine = self._seen.delivery_of(_FORGED)
         self._plot.forge(genuine.id)
-        page.title(self._console, "Somebody sends a copy with one digit changed", self._plot.business_time())
         sent, _ = self._arrived()
         claims.check_forgery(sent, self._doors)
         claims.check_kept_as_rejected(self._doors, sent[0].first_attempt_at)
@@ -121,9 +120,19 @@ class _Performance:
         def recorded() -> bool:
             newest = max(self._seen.records, default=self._recorded_before)
             self._seen.records |= {record.seq: record for record in self._doors.records_after(newest)}
-            return not claims.unrecorded(self._seen.events, self._seen.records.values())
+            return not self._unrecorded()
 
-        self._wait("the audit log to tell of every event", recorded, self._doors.audit.log)
+        try:
+            self._wait("the audit log to tell of every event", recorded, self._doors.payments.log)
+        except NotReadyError as error:
+            missing = ", ".join(f"{event.type} ({event.id})" for event in self._unrecorded())
+            raise LocalError(
+                f"after {_SEEN_LIMIT_SECONDS:.0f} s no audit record tells of {missing}", error.log
+            ) from None
+
+    def _unrecorded(self) -> list[Happened]:
+        missing = claims.unrecorded(self._seen.events, self._seen.records.values())
+        return [event for event in self._seen.happened if event.id in missing]
 
     def _settled_ledger(self) -> list[Line]:
         found: list[Line] = []
@@ -134,7 +143,7 @@ class _Performance:
 
         try:
             self._wait("the ledger to show the month", complete, self._doors.payments.log)
-        except LocalError as error:
+        except NotReadyError as error:
             lines = claims.added(self._ledger_before, found)
             shown = ", ".join(f"{line.words} {page.money(line.amount_minor)}" for line in lines) or "nothing"
             raise LocalError(f"the ledger should show Mark's month; it shows {shown}", error.log) from None
@@ -144,8 +153,8 @@ class _Performance:
         """The records of this story, in the order of the log: others may use the stack at the same time."""
         records = [self._seen.records[seq] for seq in sorted(self._seen.records)]
         ours = [record for record in records if record.provider_event in self._seen.events]
-        names = {MEMBER_ID} | {record.workflow_id for record in ours}
-        return [record for record in records if record in ours or names & {record.entity_id, record.workflow_id}]
+        names = {MEMBER_ID} | {record.workflow_id for record in ours} | {record.correlation_id for record in ours}
+        return [one for one in records if names & {one.entity_id, one.workflow_id, one.correlation_id}]
 
     def _delays(self) -> Delays:
         records = [record for record in self._seen.records.values() if record.provider_event in self._seen.events]

@@ -90,7 +90,7 @@ class Plot:
         self.cast.stripe_customer = self._found_at_stripe(known["stripe"])
         self.cast.gocardless_customer, self.cast.mandate = self._found_at_gocardless(known["gocardless"])
         yield Chapter(
-            "Mark Stevens is a member; Stripe and GoCardless know him by these customers",
+            "Mark Stevens is a member, and a customer of Stripe and of GoCardless",
             () if self.cast.stripe_customer else ("customer.created",),
             lambda: self._introduce(known),
         )
