@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -23,11 +22,10 @@ from chassis.group_commit import GroupCommit, GroupLimits
 from chassis.ids import new_id
 from chassis.service import Part
 from chassis.telemetry import metrics
-from chassis.web import BODY_TOO_LARGE, OVERLOADED, Problem, ProblemType
+from chassis.web import BAD_REQUEST, BODY_TOO_LARGE, OVERLOADED, Problem, ProblemType
 from chassis.web.problems import REQUEST_TIMEOUT
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from payments.deliveries import store
 from payments.deliveries.domain import OWN_ACCOUNT, Provider, ProviderEvent, Refused, Unreadable, Verified
@@ -36,6 +34,7 @@ from payments.providers.reading import read_gocardless, read_stripe
 from payments.providers.signatures import Secret, verify_gocardless, verify_stripe
 from payments.settings import PaymentsSettings, split_secrets
 
+RawHeaders = Iterable[tuple[bytes, bytes]]
 log = structlog.get_logger()
 _HEADERS_MAX_BYTES: Final = 16_384
 _HASHED_MAX_BYTES: Final = 64 * 1_048_576
@@ -50,8 +49,8 @@ class Door:
     """How one provider signs and writes, and how it wants to be refused."""
 
     provider: Provider
-    signature_header: str
-    verify: Callable[[bytes, str | None, datetime], Verified | Refused]
+    signature_header: bytes
+    verify: Callable[[bytes, bytes | None, datetime], Verified | Refused]
     read: Callable[[bytes], Sequence[ProviderEvent | Unreadable]]
     refusal: ProblemType
 
@@ -64,14 +63,14 @@ def doors(settings: PaymentsSettings) -> tuple[Door, ...]:
     return (
         Door(
             "stripe",
-            "stripe-signature",
+            b"stripe-signature",
             lambda body, header, now: verify_stripe(body, header, stripe, now.timestamp(), tolerance),
             lambda body: (read_stripe(body),),
             REFUSED_BY_STRIPE_RULES,
         ),
         Door(
             "gocardless",
-            "webhook-signature",
+            b"webhook-signature",
             lambda body, header, _: verify_gocardless(body, header, gocardless),
             lambda body: read_gocardless_items(body, livemode=settings.gocardless_livemode),
             REFUSED_BY_GOCARDLESS_RULES,
@@ -89,6 +88,15 @@ def _secrets(provider: Provider, values: Sequence[str]) -> tuple[Secret, ...]:
     return tuple(Secret(f"{provider}-{number}", value.encode()) for number, value in enumerate(values, 1))
 
 
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What was received; `whole` None where it was too large to keep."""
+
+    whole: bytes | None
+    size_bytes: int
+    sha256: bytes
+
+
 class DeliveryIngress:
     """The plain routes of both providers and the group commits behind them."""
 
@@ -104,7 +112,7 @@ class DeliveryIngress:
         )
         self.parts: Sequence[Part] = (self._accepted, self._rejected)
         self.routes: Sequence[Route] = tuple(
-            Route(f"/webhooks/{door.provider}", self._endpoint(door), methods=["POST"]) for door in doors(settings)
+            Route(f"/webhooks/{door.provider}", _Endpoint(self, door), methods=["POST"]) for door in doors(settings)
         )
 
     @property
@@ -115,61 +123,68 @@ class DeliveryIngress:
         await store.reject(connection, rejected, kept_max_bytes=self._settings.rejected_kept_max_bytes)
         return [None] * len(rejected)
 
-    def _endpoint(self, door: Door) -> Callable[[Request], object]:
-        async def receive(request: Request) -> Response:
-            try:
-                response = await self._receive(door, request)
-            except Problem as problem:
-                metrics.INGRESS_ANSWERS.labels(door.provider, str(problem.type.status)).inc()
-                raise
-            metrics.INGRESS_ANSWERS.labels(door.provider, str(response.status_code)).inc()
-            return response
-
-        return receive
-
-    async def _receive(self, door: Door, request: Request) -> Response:
+    async def take(self, door: Door, headers: RawHeaders, receive: Receive) -> None:
+        """Keep one delivery; returns when it is durable. Raises Problem for everything that is not a 2xx."""
         received_at = real_now()
-        async with self._read(door, request, received_at) as body:
-            verdict = door.verify(body, request.headers.get(door.signature_header), received_at)
-            if isinstance(verdict, Refused):
-                await self._keep_rejected(door, request, received_at, door.refusal.status, verdict.reason, body)
-                raise Problem(door.refusal, f"The delivery is kept and not used: {verdict.reason}.")
-            await self._accepted.submit(_arrived(door, request, received_at, verdict, body))
-        return Response(status_code=200)
-
-    @asynccontextmanager
-    async def _read(self, door: Door, request: Request, received_at: datetime) -> AsyncIterator[bytes]:
-        """The whole body, while its bytes count against what may be in flight."""
-        limit, taken = self._settings.delivery_max_bytes, 0
-        parts: list[bytes] = []
-        digest = hashlib.sha256()
-        size = 0
+        message = await receive()
+        taken = 0
         try:
-            async with asyncio.timeout(self._settings.delivery_read_timeout_seconds) as clock:
-                async for part in request.stream():
-                    size += len(part)
-                    digest.update(part)
-                    if size > limit:
-                        parts.clear()
-                        if size > _HASHED_MAX_BYTES:
-                            break
-                        continue
-                    taken += len(part)
-                    self._take(len(part))
-                    parts.append(part)
-            if size > limit:
-                await self._keep_rejected(
-                    door, request, received_at, 413, "too_large", None, size=size, sha256=digest.digest()
-                )
-                raise Problem(BODY_TOO_LARGE, f"A delivery may have {limit} bytes.")
-            yield parts[0] if len(parts) == 1 else b"".join(parts)
-        except TimeoutError:
-            if not clock.expired():
-                raise
-            seconds = self._settings.delivery_read_timeout_seconds
-            raise Problem(REQUEST_TIMEOUT, f"The body was not whole after {seconds:g} s.") from None
+            if message.get("more_body", False):
+                body, taken = await self._read(message, receive)
+            else:
+                whole = message.get("body", b"")
+                taken = len(whole)
+                self._take(taken)
+                body = _Body(whole, taken, hashlib.sha256(whole).digest())
+            await self._judge(door, headers, received_at, body)
         finally:
             self._in_flight_bytes -= taken
+
+    async def _judge(self, door: Door, headers: RawHeaders, received_at: datetime, body: _Body) -> None:
+        limit = self._settings.delivery_max_bytes
+        if body.whole is None or body.size_bytes > limit:
+            large = replace(body, whole=None)
+            await self._keep_rejected(door, headers, received_at, 413, "too_large", large)
+            raise Problem(BODY_TOO_LARGE, f"A delivery may have {limit} bytes.")
+        signature = next((value for name, value in headers if name == door.signature_header), None)
+        verdict = door.verify(body.whole, signature, received_at)
+        if isinstance(verdict, Refused):
+            await self._keep_rejected(door, headers, received_at, door.refusal.status, verdict.reason, body)
+            raise Problem(door.refusal, f"The delivery is kept and not used: {verdict.reason}.")
+        await self._accepted.submit(_arrived(door, headers, received_at, verdict, body.whole, body.sha256))
+
+    async def _read(self, first: Message, receive: Receive) -> tuple[_Body, int]:
+        """The rest of a body that comes in parts, and how many of its bytes count as in flight."""
+        limit, size, taken = self._settings.delivery_max_bytes, 0, 0
+        parts: list[bytes] = []
+        digest = hashlib.sha256()
+        message = first
+        try:
+            async with asyncio.timeout(self._settings.delivery_read_timeout_seconds):
+                while True:
+                    part = message.get("body", b"")
+                    size += len(part)
+                    digest.update(part)
+                    if size <= limit:
+                        taken += len(part)
+                        self._take(len(part))
+                        parts.append(part)
+                    if message["type"] == "http.disconnect" or size > _HASHED_MAX_BYTES:
+                        break
+                    if not message.get("more_body", False):
+                        whole = b"".join(parts) if size <= limit else None
+                        return _Body(whole, size, digest.digest()), taken
+                    message = await receive()
+        except BaseException as error:
+            self._in_flight_bytes -= taken
+            if isinstance(error, TimeoutError):
+                seconds = self._settings.delivery_read_timeout_seconds
+                raise Problem(REQUEST_TIMEOUT, f"The body was not whole after {seconds:g} s.") from None
+            raise
+        if message["type"] == "http.disconnect":
+            self._in_flight_bytes -= taken
+            raise Problem(BAD_REQUEST, "The sender hung up before the body was whole.")
+        return _Body(None, size, digest.digest()), taken
 
     def _take(self, size_bytes: int) -> None:
         self._in_flight_bytes += size_bytes
@@ -177,16 +192,7 @@ class DeliveryIngress:
             raise Problem(OVERLOADED, "Too many deliveries arrive at once. Send this one again.")
 
     async def _keep_rejected(
-        self,
-        door: Door,
-        request: Request,
-        received_at: datetime,
-        status: int,
-        refusal: str,
-        body: bytes | None,
-        *,
-        size: int | None = None,
-        sha256: bytes | None = None,
+        self, door: Door, headers: RawHeaders, received_at: datetime, status: int, refusal: str, body: _Body
     ) -> None:
         await self._rejected.submit(
             Rejected(
@@ -196,13 +202,32 @@ class DeliveryIngress:
                 received_at=received_at,
                 status_answered=status,
                 refusal=refusal,
-                headers=_raw_headers(request),
-                body=body,
-                body_bytes=len(body or b"") if size is None else size,
-                sha256=sha256 or hashlib.sha256(body or b"").digest(),
+                headers=_kept_headers(headers),
+                body=body.whole,
+                body_bytes=body.size_bytes,
+                sha256=body.sha256,
             )
         )
         log.warning("delivery.rejected", provider=door.provider, status=status, refusal=refusal)
+
+
+class _Endpoint:
+    """One door as a bare ASGI application: a request and a response object would cost more than the signature."""
+
+    def __init__(self, ingress: DeliveryIngress, door: Door) -> None:
+        self._ingress = ingress
+        self._door = door
+        self._accepted = metrics.INGRESS_ANSWERS.labels(door.provider, "200")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._ingress.take(self._door, scope["headers"], receive)
+        except Problem as problem:
+            metrics.INGRESS_ANSWERS.labels(self._door.provider, str(problem.type.status)).inc()
+            raise
+        self._accepted.inc()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _accept(connection: asyncpg.Connection, deliveries: Sequence[Arrived]) -> Sequence[None]:
@@ -210,7 +235,9 @@ async def _accept(connection: asyncpg.Connection, deliveries: Sequence[Arrived])
     return [None] * len(deliveries)
 
 
-def _arrived(door: Door, request: Request, received_at: datetime, verdict: Verified, body: bytes) -> Arrived:
+def _arrived(
+    door: Door, headers: RawHeaders, received_at: datetime, verdict: Verified, body: bytes, sha256: bytes
+) -> Arrived:
     read = door.read(body)
     return Arrived(
         id=new_id(),
@@ -218,15 +245,15 @@ def _arrived(door: Door, request: Request, received_at: datetime, verdict: Verif
         account=OWN_ACCOUNT,
         received_at=received_at,
         verified_by=verdict.key_id,
-        headers=_raw_headers(request),
+        headers=_kept_headers(headers),
         body=body,
-        sha256=hashlib.sha256(body).digest(),
+        sha256=sha256,
         events=tuple(ArrivedEvent(new_id(), event) for event in read if isinstance(event, ProviderEvent)),
         unreadable=tuple(item.index for item in read if isinstance(item, Unreadable)),
     )
 
 
-def _raw_headers(request: Request) -> bytes:
+def _kept_headers(headers: RawHeaders) -> bytes:
     """The headers as they came, without those that carry somebody's secret."""
-    lines = [b"%b: %b" % (name, value) for name, value in request.headers.raw if name not in _SECRET_HEADERS]
+    lines = [name + b": " + value for name, value in headers if name not in _SECRET_HEADERS]
     return b"\r\n".join(lines)[:_HEADERS_MAX_BYTES]
