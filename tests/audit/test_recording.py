@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-
-import pytest
 from audit import verification
-from audit.main import service
 from audit.settings import AuditSettings
 from audit.verification import Verdict
 from chassis.ids import new_id
@@ -17,18 +13,9 @@ from contracts.topics import AUDIT_EVENTS, PAYMENTS_EVENTS
 
 from tests.support.consuming import an_event
 from tests.support.eventually import eventually
-from tests.support.infrastructure import TemporaryDatabase
-from tests.support.services import RunningService, running
+from tests.support.services import RunningService
 
 Audit = RunningService[AuditSettings]
-
-
-@pytest.fixture
-async def audit(
-    database_for: Callable[..., Awaitable[TemporaryDatabase]], kafka: str, topic_prefix: str
-) -> AsyncIterator[Audit]:
-    async with running(service, await database_for("audit"), kafka, topic_prefix) as started:
-        yield started
 
 
 async def verdict(audit: Audit) -> Verdict:

@@ -7,7 +7,7 @@ the relay and reads the topic. Nothing waits by the clock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -44,6 +44,7 @@ class RunningService(Generic[S]):
     client: httpx.AsyncClient
     servers: str
     prefix: str
+    place: TemporaryDatabase
 
     def part(self, kind: type[Any]) -> Any:
         """The one part of this kind, for example the worker."""
@@ -76,16 +77,23 @@ class RunningService(Generic[S]):
 
     async def receives(self, topic: Topic, *given: Event[Payload] | bytes, twice: bool = True) -> None:
         """Deliver events, each twice, and wait until they are behind the consumer's stored position."""
-        ends: dict[int, int] = {}
+        await self.passed(topic, await self.sends(topic, *given, twice=twice))
+
+    async def sends(self, topic: Topic, *given: Event[Payload] | bytes, twice: bool = True) -> dict[int, int]:
+        """Write events to a topic, each twice; returns the last offset of each partition that got any."""
         producer = AIOKafkaProducer(bootstrap_servers=self.servers, acks="all")
         await producer.start()
         try:
+            sent = []
             for each in [each for each in given for _ in range(2 if twice else 1)]:
                 value, key = (each, b"") if isinstance(each, bytes) else (each.encode(), each.partitionkey.encode())
-                sent = await producer.send_and_wait(self.prefix + topic.name, value, key=key)
-                ends[sent.partition] = sent.offset
+                sent.append(await producer.send(self.prefix + topic.name, value, key=key))
+            return {done.partition: done.offset for done in [await each for each in sent]}
         finally:
             await producer.stop()
+
+    async def passed(self, topic: Topic, ends: Mapping[int, int]) -> None:
+        """Wait until the consumer's stored position has passed these offsets."""
         runner: Runner = self.part(Runner)
         for partition, offset in ends.items():
             await runner.passed(topic.name, partition, offset)
@@ -149,7 +157,7 @@ async def running(
         transport = httpx.ASGITransport(app=application)
         client = httpx.AsyncClient(transport=transport, base_url=f"http://{service.name}")
         await stack.enter_async_context(client)
-        yield RunningService(runtime, client, servers, prefix)
+        yield RunningService(runtime, client, servers, prefix, database)
 
 
 def _fields(topic: Topic) -> dict[str, Any]:
