@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
 from chassis.settings import Settings
 from pydantic import Field, SecretStr, field_validator
 
@@ -41,6 +44,31 @@ class PaymentsSettings(Settings):
         if any(len(secret) < 16 for secret in split_secrets(value)):
             raise ValueError("every signing secret must have at least 16 characters")
         return value
+
+    @field_validator("gocardless_api_url", "stripe_api_url")
+    @classmethod
+    def _an_origin(cls, value: str) -> str:
+        if not _is_origin(value):
+            raise ValueError("must look like https://host")
+        return value
+
+    @field_validator("business_timezone")
+    @classmethod
+    def _a_time_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("must name a time zone, for example Australia/Sydney") from None
+        return value
+
+
+def _is_origin(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Reading the port is what checks it.
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def split_secrets(value: SecretStr) -> tuple[str, ...]:
