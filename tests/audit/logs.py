@@ -55,7 +55,7 @@ class Log:
             consumer.read(record)
         async with self.database.reading() as tx:
             known = await positions.load(tx.connection, SCHEMA, consumer.name, [record.part for record in records])
-        return await run_batch(self.database, Delivery(consumer, SCHEMA, records, known), Limits())
+        return await run_batch(self.database, Delivery(consumer, SCHEMA, records, known), Limits(len(records)))
 
     async def holds(self, *given: Given, partition: int = 0) -> None:
         """What a partition brings next."""

@@ -6,12 +6,13 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn
 
 from chassis.batch import describe
 from chassis.clock import BusinessClock
 from chassis.database import Database, create_engine
+from chassis.settings import SettingsError
 
 from audit import verification
 from audit.settings import AuditSettings
@@ -28,14 +29,25 @@ _WORDS: Final = {
 }
 
 
-def verify(settings: AuditSettings, arguments: Sequence[str]) -> int:
+class _Parser(argparse.ArgumentParser):
+    """Every other exit code than 3 says something about the log."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(Verdict.CANNOT_VERIFY, f"{self.prog}: {message}\n")
+
+
+def verify(load: Callable[[], AuditSettings], arguments: Sequence[str]) -> int:
     """Check that the log holds together: exit 0 fine, 1 tampered, 2 incomplete, 3 cannot verify."""
     _parser().parse_args(arguments)
-    return asyncio.run(_verify(settings))
+    try:
+        return asyncio.run(_verify(load()))
+    except SettingsError as error:
+        print(f"cannot verify: {error}", file=sys.stderr)  # noqa: T201
+        return Verdict.CANNOT_VERIFY
 
 
 def _parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
+    return _Parser(
         prog="python -m audit verify",
         description=verification.__doc__,
         epilog=(

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TypeVar
 
 import asyncpg
@@ -36,9 +37,9 @@ def main(service: Service[S], arguments: Sequence[str] | None = None) -> int:
     try:
         if parsed.command == "settings":
             return _describe(service)
-        settings = service.settings.load(service.name)
         if parsed.command in service.commands:
-            return service.commands[parsed.command](settings, given[1:])
+            return service.commands[parsed.command](partial(service.settings.load, service.name), given[1:])
+        settings = service.settings.load(service.name)
         if given[1:]:
             raise SettingsError(f"{parsed.command} takes no arguments")
         return _migrate(service, settings) if parsed.command == "migrate" else _serve(service, settings)

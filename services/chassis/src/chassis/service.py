@@ -77,7 +77,9 @@ class Service(Generic[S]):
     workers: Sequence[Callable[[Runtime[S]], Part]] = ()
     retriers: Callable[[Runtime[S]], Mapping[str, Retrier]] | None = None
     resources: Sequence[Callable[[Runtime[S]], AbstractAsyncContextManager[Any]]] = ()
-    commands: Mapping[str, Callable[[S, Sequence[str]], int]] = field(default_factory=dict)
+    commands: Mapping[str, Callable[[Callable[[], S], Sequence[str]], int]] = field(default_factory=dict)
+    """By name: given how to load the settings (raises SettingsError) and the arguments, does it and returns the exit
+    code; the first line of its docstring is its help."""
 
     @property
     def package(self) -> str:
