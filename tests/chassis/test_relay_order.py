@@ -138,11 +138,11 @@ async def test_order_survives_killed_relays_a_broker_restart_and_an_unsendable_r
                 await ledger.commit(STUCK, 3)
                 await ledger.commit(STUCK, 1, os.urandom(2 * TOPIC_MAX_BYTES))
                 await ledger.commit(STUCK, 3)
-                await eventually(lambda: tally.rows, lambda rows: rows > ROWS // 2, timeout_seconds=60)
+                await eventually(lambda: tally.rows, lambda rows: rows > ROWS // 2, timeout_seconds=120)
                 await asyncio.to_thread(private_kafka.stop)
                 await asyncio.to_thread(private_kafka.start)
                 await ledger.commit(STUCK, 2)
-            await eventually(ground.state, lambda state: state.depth == 0, timeout_seconds=60)
+            await eventually(ground.state, lambda state: state.depth == 0, timeout_seconds=120)
 
         assert pack.kills >= ROWS // 2_000 - 1
         stuck = ledger.written.pop(STUCK)
