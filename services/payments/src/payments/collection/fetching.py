@@ -17,6 +17,7 @@ from chassis.clock import real_now
 from chassis.database import Database, Wake
 from chassis.faults import Fault, classify
 from chassis.ids import new_id
+from chassis.sql import Statement
 from chassis.web import Check
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,7 +31,7 @@ _AT_ONCE: Final = 10
 _TRYING_SECONDS: Final = 60
 _BACK_OFF_SECONDS: Final = (2, 10, 60, 300, 1_800, 3_600)
 
-_WANT = text(
+_WANT = Statement(
     """
     INSERT INTO payments.fetches AS held (key, why, due_at, attempts)
     SELECT key, why, CAST(:now AS timestamptz) + make_interval(secs => seconds), 0
@@ -74,7 +75,7 @@ async def want(connection: AsyncConnection, fetches: Sequence[Fetch]) -> None:
     if not fetches:
         return
     given = {"keys": [f.key.text for f in fetches], "whys": [f.why for f in fetches]}
-    await connection.execute(_WANT, {**given, "seconds": [f.after_seconds for f in fetches], "now": real_now()})
+    await _WANT.all(connection, {**given, "seconds": [f.after_seconds for f in fetches], "now": real_now()})
 
 
 class Fetcher:

@@ -9,20 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from chassis.clock import real_now
 from chassis.ids import new_id
-from sqlalchemy import text
+from chassis.sql import Statement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection import codec
 from payments.collection.domain import InvoiceView, Member, PaymentView
 from payments.collection.facts import Fact
 from payments.collection.objects import Key, grouped
-
-_ROUNDS_MAX: Final = 5
 
 
 class GroupStillGrowsError(Exception):
@@ -34,53 +32,69 @@ class GroupStillGrowsError(Exception):
     sqlstate = "40001"
 
 
-_STUBS = text(
+_STUBS = Statement(
     """
     INSERT INTO payments.provider_objects (key)
     SELECT key FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key COLLATE "C"
     ON CONFLICT (key) DO NOTHING
     """
 )
-_LOCK = text('SELECT key FROM payments.provider_objects WHERE key = ANY(:keys) ORDER BY key COLLATE "C" FOR UPDATE')
-_FACTS = text(
+_LOCK = Statement(
+    'SELECT key FROM payments.provider_objects WHERE key = ANY(:keys) ORDER BY key COLLATE "C" FOR UPDATE'
+)
+# The whole group in one statement: from key to fact to key; customers belong to nobody's group.
+_FACTS = Statement(
     """
+    WITH RECURSIVE reached (key) AS (
+        SELECT key COLLATE "C" FROM unnest(CAST(:keys AS text[])) AS key
+        UNION
+        SELECT other.key FROM reached
+        JOIN payments.fact_names AS one ON one.key = reached.key
+        JOIN payments.fact_names AS other ON other.fact_id = one.fact_id
+        WHERE split_part(other.key, '/', 3) <> 'customer'
+    )
     SELECT id, body FROM payments.provider_facts
-    WHERE id IN (SELECT fact_id FROM payments.fact_names WHERE key = ANY(:keys))
+    WHERE id IN (SELECT fact_id FROM payments.fact_names WHERE key IN (SELECT key FROM reached))
+    ORDER BY id
     """
 )
-_NAMING = text(
+_NAMING = Statement(
     """
     SELECT DISTINCT other.key FROM payments.fact_names AS one
     JOIN payments.fact_names AS other USING (fact_id)
     WHERE one.key = :key
     """
 )
-_ADD_FACTS = text(
+_ADD_FACTS = Statement(
     """
-    INSERT INTO payments.provider_facts (hash, input_id, body)
-    SELECT * FROM unnest(CAST(:hashes AS bytea[]), CAST(:inputs AS uuid[]), CAST(CAST(:bodies AS text[]) AS jsonb[]))
-    ON CONFLICT (hash) DO NOTHING
-    RETURNING id, hash
-    """
-)
-_ADD_NAMES = text(
-    """
+    WITH added AS (
+        INSERT INTO payments.provider_facts (hash, input_id, body)
+        SELECT hash, input_id, CAST(body AS jsonb)
+        FROM unnest(CAST(:hashes AS bytea[]), CAST(:inputs AS uuid[]), CAST(:bodies AS text[]))
+            AS told (hash, input_id, body)
+        ON CONFLICT (hash) DO NOTHING
+        RETURNING id, hash
+    )
     INSERT INTO payments.fact_names (key, fact_id)
-    SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:facts AS bigint[]))
+    SELECT DISTINCT named.key, added.id FROM added
+    JOIN unnest(CAST(:named_hashes AS bytea[]), CAST(:named_keys AS text[])) AS named (hash, key) USING (hash)
     """
 )
-_REFOLD = text(
+_REFOLD = Statement(
     """
     INSERT INTO payments.pending_events (kind, subject, received_at, was_member_id, was_member_name)
     VALUES ('refold', :subject, :now, :id, :name)
     """
 )
-_IDS_OF: Final = {
-    "payments": text("SELECT key, id FROM payments.payments WHERE key = ANY(:keys)"),
-    "invoices": text("SELECT key, id FROM payments.invoices WHERE key = ANY(:keys)"),
-}
-_SUPERSEDE = text("UPDATE payments.payments SET superseded = true, version = version + 1 WHERE key = ANY(:keys)")
-_SAVE_PAYMENT = text(
+_IDS = Statement(
+    """
+    SELECT 'payment' AS kind, key, id FROM payments.payments WHERE key = ANY(:keys)
+    UNION ALL
+    SELECT 'invoice', key, id FROM payments.invoices WHERE key = ANY(:keys)
+    """
+)
+_SUPERSEDE = Statement("UPDATE payments.payments SET superseded = true, version = version + 1 WHERE key = ANY(:keys)")
+_SAVE_PAYMENT = Statement(
     """
     INSERT INTO payments.payments AS held
         (id, key, provider, account, reference, state, amount_minor, currency, customer, member_id, invoice_id,
@@ -94,14 +108,14 @@ _SAVE_PAYMENT = text(
         superseded = false, version = held.version + 1
     """
 )
-_SAVE_REFERENCE = text(
+_SAVE_REFERENCE = Statement(
     """
     INSERT INTO payments.payment_references (reference, payment_id)
     SELECT * FROM unnest(CAST(:references AS text[]), CAST(:payments AS uuid[])) ORDER BY 1, 2
     ON CONFLICT DO NOTHING
     """
 )
-_SAVE_ATTEMPT = text(
+_SAVE_ATTEMPT = Statement(
     """
     INSERT INTO payments.payment_attempts
         (payment_id, attempt, number, state, at, failure_code, decline_code, failure_message)
@@ -111,7 +125,7 @@ _SAVE_ATTEMPT = text(
         decline_code = excluded.decline_code, failure_message = excluded.failure_message
     """
 )
-_SAVE_INVOICE = text(
+_SAVE_INVOICE = Statement(
     """
     INSERT INTO payments.invoices AS held
         (id, key, reference, state, implied, total_minor, gst_minor, gst_rule, currency, issued_at, paid_at, due_on,
@@ -147,45 +161,26 @@ class NewFact:
 async def lock_group(connection: AsyncConnection, wanted: Collection[Key]) -> LockedGroup:
     """Lock the wanted objects and all that facts tie to them. Raises GroupStillGrowsError.
 
-    Where facts name more than is locked, everything is let go and locked again in one pass: adding a lock out of
-    order is what makes deadlocks.
+    What the group is, is read first without locks, then locked in one pass, then read again: adding a lock out of
+    order is what makes deadlocks, so where somebody has added to the group meanwhile the batch starts anew.
     """
-    keys = frozenset(wanted)
-    for _ in range(_ROUNDS_MAX):
-        facts, grown = await _locked(connection, keys)
-        if grown == keys:
-            return LockedGroup(keys, facts)
-        keys = grown
-    raise GroupStillGrowsError(f"{len(keys)} objects after {_ROUNDS_MAX} rounds")
+    keys = _with_names(frozenset(wanted), await _closure(connection, wanted))
+    await lock_objects(connection, keys)
+    facts = await _closure(connection, keys)
+    if _with_names(keys, facts) != keys:
+        raise GroupStillGrowsError(f"somebody added to a group of {len(keys)} objects")
+    return LockedGroup(keys, facts)
 
 
-class _TooFewLocksError(Exception):
-    """What was locked is not the whole group; raised to let it go."""
-
-    def __init__(self, keys: frozenset[Key]) -> None:
-        super().__init__(len(keys))
-        self.keys = keys
-
-
-async def _locked(connection: AsyncConnection, keys: frozenset[Key]) -> tuple[tuple[Fact, ...], frozenset[Key]]:
-    """Lock the keys and read their facts; where those name more keys, let go and return all of them."""
-    try:
-        async with connection.begin_nested():
-            await lock_objects(connection, keys)
-            facts = await _closure(connection, keys)
-            grown = keys.union(*(codec.names(fact) for fact in facts))
-            if grown != keys:
-                raise _TooFewLocksError(grown)
-            return facts, keys
-    except _TooFewLocksError as error:
-        return (), error.keys
+def _with_names(keys: frozenset[Key], facts: Iterable[Fact]) -> frozenset[Key]:
+    return keys.union(*(codec.names(fact) for fact in facts))
 
 
 async def lock_objects(connection: AsyncConnection, keys: Collection[Key]) -> None:
     """Lock just these objects, in the order of their keys, known or not."""
     texts = {"keys": sorted(key.text for key in keys)}
-    await connection.execute(_STUBS, texts)
-    await connection.execute(_LOCK, texts)
+    await _STUBS.all(connection, texts)
+    await _LOCK.all(connection, texts)
 
 
 async def queue_refolds(connection: AsyncConnection, customers: Mapping[Key, Member | None]) -> None:
@@ -194,27 +189,18 @@ async def queue_refolds(connection: AsyncConnection, customers: Mapping[Key, Mem
         {"subject": key.text, "now": real_now(), "id": was and was.id, "name": was and was.name}
         for key, was in sorted(customers.items())
     ]
-    if rows:
-        await connection.execute(_REFOLD, rows)
+    await _REFOLD.each(connection, rows)
 
 
-async def _closure(connection: AsyncConnection, keys: frozenset[Key]) -> tuple[Fact, ...]:
+async def _closure(connection: AsyncConnection, keys: Collection[Key]) -> tuple[Fact, ...]:
     """All facts that name a key of the group, or a key that such a fact names in turn."""
-    found: dict[int, Fact] = {}
-    asked: frozenset[Key] = frozenset()
-    fresh_keys = grouped(keys)
-    while fresh_keys:
-        asked |= fresh_keys
-        rows = await connection.execute(_FACTS, {"keys": sorted(key.text for key in fresh_keys)})
-        fresh = {row.id: codec.from_json(row.body) for row in rows if row.id not in found}
-        found |= fresh
-        fresh_keys = grouped(key for fact in fresh.values() for key in codec.names(fact)) - asked
-    return tuple(found[number] for number in sorted(found))
+    rows = await _FACTS.all(connection, {"keys": sorted(key.text for key in grouped(keys))})
+    return tuple(codec.from_json(row.body) for row in rows)
 
 
 async def groups_naming(connection: AsyncConnection, customer: Key) -> frozenset[Key]:
     """The grouped objects of all facts that name this customer."""
-    rows = await connection.execute(_NAMING, {"key": customer.text})
+    rows = await _NAMING.all(connection, {"key": customer.text})
     return grouped(Key.parse(row.key) for row in rows)
 
 
@@ -224,22 +210,25 @@ async def add_facts(connection: AsyncConnection, facts: Sequence[NewFact]) -> No
         return
     bodies = [orjson.dumps(codec.to_json(new.fact), option=orjson.OPT_SORT_KEYS) for new in facts]
     hashes = [hashlib.sha256(body).digest() for body in bodies]
-    rows = await connection.execute(
-        _ADD_FACTS,
-        {"hashes": hashes, "inputs": [new.input_id for new in facts], "bodies": [body.decode() for body in bodies]},
+    named = [(hash_, key.text) for hash_, new in zip(hashes, facts, strict=True) for key in codec.names(new.fact)]
+    await _ADD_FACTS.all(
+        connection,
+        {
+            "hashes": hashes,
+            "inputs": [new.input_id for new in facts],
+            "bodies": [body.decode() for body in bodies],
+            "named_hashes": [hash_ for hash_, _ in named],
+            "named_keys": [key for _, key in named],
+        },
     )
-    by_hash = dict(zip(hashes, (new.fact for new in facts), strict=True))
-    named = [(key.text, row.id) for row in rows for key in codec.names(by_hash[bytes(row.hash)])]
-    names = {"keys": [key for key, _ in named], "facts": [fact_id for _, fact_id in named]}
-    await connection.execute(_ADD_NAMES, names)
 
 
 class Ids:
     """Our ids of payments and invoices by key: those that are stored, and new ones for those that will be."""
 
-    def __init__(self, stored: Mapping[str, Mapping[str, str]]) -> None:
-        self._payments = dict(stored["payments"])
-        self._invoices = dict(stored["invoices"])
+    def __init__(self, payments: Mapping[str, str], invoices: Mapping[str, str]) -> None:
+        self._payments = dict(payments)
+        self._invoices = dict(invoices)
 
     def payment(self, key: Key) -> str:
         return self._payments.setdefault(key.text, new_id())
@@ -250,13 +239,10 @@ class Ids:
 
 async def load_ids(connection: AsyncConnection, keys: Iterable[Key]) -> Ids:
     """The ids of what is stored under these keys; the keys are locked, so nobody else can add to them."""
-    texts = {"keys": [key.text for key in keys]}
-    return Ids(
-        {
-            table: {row.key: str(row.id) for row in await connection.execute(statement, texts)}
-            for table, statement in _IDS_OF.items()
-        }
-    )
+    stored: dict[str, dict[str, str]] = {"payment": {}, "invoice": {}}
+    for row in await _IDS.all(connection, {"keys": [key.text for key in keys]}):
+        stored[row.kind][row.key] = str(row.id)
+    return Ids(stored["payment"], stored["invoice"])
 
 
 async def save_payments(
@@ -266,28 +252,26 @@ async def save_payments(
     if not views:
         return
     ordered = sorted(views, key=lambda pair: pair[0].key)
-    await connection.execute(_SAVE_PAYMENT, [_payment_row(view, snapshot, ids) for view, snapshot in ordered])
+    await _SAVE_PAYMENT.each(connection, [_payment_row(view, snapshot, ids) for view, snapshot in ordered])
     references = sorted({(key.id, ids.payment(view.key)) for view, _ in ordered for key in (view.key, *view.objects)})
-    await connection.execute(
-        _SAVE_REFERENCE,
+    await _SAVE_REFERENCE.all(
+        connection,
         {"references": [reference for reference, _ in references], "payments": [number for _, number in references]},
     )
-    attempts = [row for view, _ in ordered for row in _attempt_rows(view, ids)]
-    if attempts:
-        await connection.execute(_SAVE_ATTEMPT, attempts)
+    await _SAVE_ATTEMPT.each(connection, [row for view, _ in ordered for row in _attempt_rows(view, ids)])
 
 
 async def supersede_payments(connection: AsyncConnection, keys: Collection[Key]) -> None:
     """Mark payments that turned out to be part of another one."""
     if keys:
-        await connection.execute(_SUPERSEDE, {"keys": sorted(key.text for key in keys)})
+        await _SUPERSEDE.all(connection, {"keys": sorted(key.text for key in keys)})
 
 
 async def save_invoices(connection: AsyncConnection, views: Sequence[InvoiceView], ids: Ids) -> None:
     """Write invoices, implied ones too."""
     if views:
         ordered = sorted(views, key=lambda view: view.key)
-        await connection.execute(_SAVE_INVOICE, [_invoice_row(view, ids) for view in ordered])
+        await _SAVE_INVOICE.each(connection, [_invoice_row(view, ids) for view in ordered])
 
 
 def _payment_row(view: PaymentView, snapshot: Mapping[str, Any], ids: Ids) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 from chassis.batch import Claimed, Refused
 from chassis.ids import new_id
+from chassis.sql import Statement
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -69,11 +70,21 @@ _NAME_EVENT = text(
     RETURNING id
     """
 )
-_DELIVERIES = text("SELECT id, provider, body FROM payments.webhook_deliveries WHERE id = ANY(:ids)")
-_FETCHED = text("SELECT id, key, read_at, body FROM payments.fetched_objects WHERE id = ANY(:ids)")
-_DONE = text("DELETE FROM payments.pending_events WHERE id = ANY(:ids)")
-_LOCK_DELIVERIES = text("SELECT FROM payments.webhook_deliveries WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
-_PROCESSED = text(
+# Locked from the start, and in one order: two workers may have parts of one delivery, and what became of it is written
+# when a part is set aside, before any object is locked, as well as at the end.
+_DELIVERIES = Statement(
+    "SELECT id, provider, body FROM payments.webhook_deliveries WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE"
+)
+_FETCHED = Statement("SELECT id, key, read_at, body FROM payments.fetched_objects WHERE id = ANY(:ids)")
+# A delivery of one event is done with it; one of several is when nothing of it is queued any more.
+_DONE = Statement(
+    """
+    WITH done AS (DELETE FROM payments.pending_events WHERE id = ANY(:ids) RETURNING delivery_id)
+    UPDATE payments.webhook_deliveries AS d SET state = 'processed'
+    FROM done WHERE d.id = done.delivery_id AND d.state = 'accepted' AND d.events = 1
+    """
+)
+_PROCESSED = Statement(
     """
     UPDATE payments.webhook_deliveries AS d SET state = 'processed'
     WHERE id = ANY(:ids) AND state = 'accepted'
@@ -146,7 +157,7 @@ Input = EventInput | FetchedInput | RefoldInput | UnusableInput
 
 
 async def claim(connection: AsyncConnection, limit: int, *, livemode: bool) -> Claimed[Input]:
-    """Take rows of the queue in their order, each as what it turns out to be."""
+    """Take rows of the queue in their order, each as what it turns out to be; their deliveries are locked."""
     rows = (await connection.execute(_CLAIM, {"limit": limit})).all()
     return await interpreted(connection, rows, livemode=livemode)
 
@@ -206,7 +217,7 @@ async def _bodies(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict
     ids = sorted({str(row.delivery_id) for row in rows if row.delivery_id is not None})
     if not ids:
         return {}
-    found = await connection.execute(_DELIVERIES, {"ids": ids})
+    found = await _DELIVERIES.all(connection, {"ids": ids})
     return {str(row.id): (row.provider, bytes(row.body)) for row in found}
 
 
@@ -214,7 +225,7 @@ async def _fetched(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dic
     ids = sorted({str(row.fetched_id) for row in rows if row.fetched_id is not None})
     if not ids:
         return {}
-    found = await connection.execute(_FETCHED, {"ids": ids})
+    found = await _FETCHED.all(connection, {"ids": ids})
     return {str(row.id): (Key.parse(row.key), row.read_at, bytes(row.body)) for row in found}
 
 
@@ -271,13 +282,15 @@ def _slice(body: bytes, position: int) -> bytes:
 
 async def done(connection: AsyncConnection, inputs: Sequence[Input]) -> None:
     """Take inputs off the queue, and say so on deliveries of which nothing is left there."""
-    await connection.execute(_DONE, {"ids": [each.pending_id for each in inputs]})
-    deliveries = {each.delivery_id for each in inputs if isinstance(each, EventInput | UnusableInput)} - {None}
-    if deliveries:
-        # Two workers may have parts of one delivery: the second to lock it sees what the first has done.
-        ids = {"ids": sorted(str(each) for each in deliveries)}
-        await connection.execute(_LOCK_DELIVERIES, ids)
-        await connection.execute(_PROCESSED, ids)
+    await _DONE.all(connection, {"ids": [each.pending_id for each in inputs]})
+    several = {
+        each.delivery_id
+        for each in inputs
+        if isinstance(each, UnusableInput)
+        or (isinstance(each, EventInput) and each.event.identity.provider != "stripe")
+    } - {None}
+    if several:
+        await _PROCESSED.all(connection, {"ids": sorted(str(each) for each in several)})
 
 
 async def dead(connection: AsyncConnection, delivery_id: str) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import text
+from chassis.sql import Statement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.deliveries.domain import EventIdentity, Provider, ProviderEvent
@@ -97,13 +97,18 @@ FROM unnest($16::uuid[], $17::text[], $18::text[], $19::timestamptz[], $20::text
     AS d (id, provider, account, received_at, verified_by, headers, body, sha256, events)
 """
 
-_SAVE_OUTCOMES: Final = text(
+# Locked in the order in which the ingress counts repeated events: the two must not wait for each other.
+_SAVE_OUTCOMES: Final = Statement(
     """
+    WITH locked AS MATERIALIZED (
+        SELECT id FROM payments.provider_events WHERE id = ANY(CAST(:ids AS uuid[]))
+        ORDER BY provider, account, livemode, event_id FOR NO KEY UPDATE
+    )
     UPDATE payments.provider_events AS e
     SET outcome = o.outcome, outcome_words = o.words, payment_id = o.payment_id, ingested_at = :at
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:outcomes AS text[]), CAST(:words AS text[]), CAST(:payments AS uuid[]))
-        AS o (id, outcome, words, payment_id)
-    WHERE e.id = o.id
+    FROM locked JOIN unnest(CAST(:ids AS uuid[]), CAST(:outcomes AS text[]), CAST(:words AS text[]),
+                            CAST(:payments AS uuid[])) AS o (id, outcome, words, payment_id) USING (id)
+    WHERE e.id = locked.id
     """
 )
 _KEPT_BYTES: Final = "SELECT kept_bytes FROM payments.rejected_bytes WHERE provider = $1 FOR UPDATE"
@@ -235,4 +240,4 @@ async def save_outcomes(connection: AsyncConnection, outcomes: Sequence[EventOut
         "words": [each.words for each in outcomes],
         "payments": [each.payment_id for each in outcomes],
     }
-    await connection.execute(_SAVE_OUTCOMES, {**given, "at": at})
+    await _SAVE_OUTCOMES.all(connection, {**given, "at": at})

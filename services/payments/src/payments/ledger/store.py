@@ -2,56 +2,52 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from chassis.ids import new_id
-from sqlalchemy import Row, text
+from chassis.sql import Row, Statement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection.objects import Key
 from payments.ledger.domain import Entry, Journal
 
-_STANDING = text(
+_STANDING = Statement(
     """
     SELECT j.id, j.source, j.source_key, j.economic_key, j.subject, j.kind, j.words, j.effective_at,
-           r.source_key AS reverses, j.member_id
-    FROM payments.journals AS j LEFT JOIN payments.journals AS r ON r.id = j.reverses
-    WHERE j.subject = ANY(:subjects) ORDER BY j.number
+           r.source_key AS reverses, j.member_id, e.account, e.currency, e.amount_minor, e.phase, e.tax_code
+    FROM payments.journals AS j
+    JOIN payments.ledger_entries AS e ON e.journal_id = j.id
+    LEFT JOIN payments.journals AS r ON r.id = j.reverses
+    WHERE j.subject = ANY(:subjects) ORDER BY j.number, e.line
     """
 )
-_ENTRIES = text(
+_IDS = Statement("SELECT source, source_key, id FROM payments.journals WHERE source_key = ANY(:keys)")
+# One statement: the guards look at journals and entries when both are there.
+_POST = Statement(
     """
-    SELECT journal_id, account, currency, amount_minor, phase, tax_code
-    FROM payments.ledger_entries WHERE journal_id = ANY(:journals) ORDER BY journal_id, line
-    """
-)
-_IDS = text("SELECT source, source_key, id FROM payments.journals WHERE source_key = ANY(:keys)")
-_ADD_JOURNALS = text(
-    """
-    INSERT INTO payments.journals
-        (id, source, source_key, economic_key, subject, kind, words, effective_at, effective_on, recorded_at, reverses,
-         caused_by, payment_id, invoice_id, member_id)
-    SELECT * FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:sources AS text[]), CAST(:source_keys AS text[]), CAST(:economic_keys AS text[]),
-        CAST(:subjects AS text[]), CAST(:kinds AS text[]), CAST(:words AS text[]), CAST(:effective_at AS timestamptz[]),
-        CAST(:effective_on AS date[]), CAST(:recorded_at AS timestamptz[]), CAST(:reverses AS uuid[]),
-        CAST(:caused_by AS uuid[]), CAST(:payments AS uuid[]), CAST(:invoices AS uuid[]), CAST(:members AS text[]))
-    """
-)
-_ADD_ENTRIES = text(
-    """
+    WITH posted AS (
+        INSERT INTO payments.journals
+            (id, source, source_key, economic_key, subject, kind, words, effective_at, effective_on, recorded_at,
+             reverses, caused_by, payment_id, invoice_id, member_id)
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:sources AS text[]), CAST(:source_keys AS text[]),
+            CAST(:economic_keys AS text[]), CAST(:subjects AS text[]), CAST(:kinds AS text[]), CAST(:words AS text[]),
+            CAST(:effective_at AS timestamptz[]), CAST(:effective_on AS date[]), CAST(:recorded_at AS timestamptz[]),
+            CAST(:reverses AS uuid[]), CAST(:caused_by AS uuid[]), CAST(:payments AS uuid[]),
+            CAST(:invoices AS uuid[]), CAST(:members AS text[]))
+    )
     INSERT INTO payments.ledger_entries (journal_id, line, account, currency, amount_minor, phase, tax_code)
     SELECT * FROM unnest(
         CAST(:journals AS uuid[]), CAST(:lines AS smallint[]), CAST(:accounts AS text[]), CAST(:currencies AS text[]),
         CAST(:amounts AS bigint[]), CAST(:phases AS text[]), CAST(:tax_codes AS text[]))
     """
 )
-_MEMBER_ENTRIES = text(
+_MEMBER_ENTRIES = Statement(
     """
     SELECT j.id AS journal_id, j.number, j.economic_key, j.effective_at, j.recorded_at, j.words, j.caused_by,
            j.payment_id, j.invoice_id, e.account, e.currency, e.amount_minor, e.phase
@@ -76,26 +72,25 @@ class NewJournal:
 
 async def standing(connection: AsyncConnection, subjects: Collection[Key]) -> tuple[Journal, ...]:
     """Every journal that was posted for these objects, in the order of posting."""
-    rows = (await connection.execute(_STANDING, {"subjects": [key.text for key in subjects]})).all()
-    if not rows:
-        return ()
-    entries: dict[str, list[Entry]] = defaultdict(list)
-    for row in await connection.execute(_ENTRIES, {"journals": [row.id for row in rows]}):
-        entries[str(row.journal_id)].append(Entry(row.account, row.currency, row.amount_minor, row.phase, row.tax_code))
-    return tuple(
-        Journal(
-            source=row.source,
-            source_key=row.source_key,
-            economic_key=row.economic_key,
-            subject=Key.parse(row.subject),
-            kind=row.kind,
-            words=row.words,
-            effective_at=row.effective_at,
-            entries=tuple(entries[str(row.id)]),
-            reverses=row.reverses,
-            member_id=row.member_id,
-        )
-        for row in rows
+    rows = await _STANDING.all(connection, {"subjects": [key.text for key in subjects]})
+    return tuple(_journal(list(lines)) for _, lines in groupby(rows, key=lambda row: row.id))
+
+
+def _journal(lines: Sequence[Row]) -> Journal:
+    first = lines[0]
+    return Journal(
+        source=first.source,
+        source_key=first.source_key,
+        economic_key=first.economic_key,
+        subject=Key.parse(first.subject),
+        kind=first.kind,
+        words=first.words,
+        effective_at=first.effective_at,
+        entries=tuple(
+            Entry(line.account, line.currency, line.amount_minor, line.phase, line.tax_code) for line in lines
+        ),
+        reverses=first.reverses,
+        member_id=first.member_id,
     )
 
 
@@ -109,10 +104,10 @@ async def post(
     reversed_elsewhere = {new.journal.reverses for new in posted if new.journal.reverses} - ids.keys()
     known = dict(ids)
     if reversed_elsewhere:
-        for row in await connection.execute(_IDS, {"keys": sorted(reversed_elsewhere)}):
+        for row in await _IDS.all(connection, {"keys": sorted(reversed_elsewhere)}):
             known[row.source_key] = str(row.id)
-    await connection.execute(_ADD_JOURNALS, _journal_columns(posted, known, at=at, zone=zone))
-    await connection.execute(_ADD_ENTRIES, _entry_columns(posted, ids))
+    columns = {**_journal_columns(posted, known, at=at, zone=zone), **_entry_columns(posted, ids)}
+    await _POST.all(connection, columns)
     return ids
 
 
@@ -162,7 +157,7 @@ async def member_entries(
     *,
     effective_until: datetime | None,
     recorded_until: datetime | None,
-) -> Sequence[Row[Any]]:
+) -> Sequence[Row]:
     """Posted entries of a member's accounts with their journals, in the order of their effect."""
     given = {"accounts": list(accounts), "effective_until": effective_until, "recorded_until": recorded_until}
-    return (await connection.execute(_MEMBER_ENTRIES, given)).all()
+    return await _MEMBER_ENTRIES.all(connection, given)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row
+from chassis.sql import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.ledger import store
@@ -52,6 +51,6 @@ async def member_ledger(
     return [_linked(line, links) for line in member_lines(posted)]
 
 
-def _linked(line: Line, links: Mapping[str, Row[Any]]) -> LinkedLine:
+def _linked(line: Line, links: Mapping[str, Row]) -> LinkedLine:
     row = links[line.journal_ids[0]]
     return LinkedLine(line, row.payment_id and str(row.payment_id), row.invoice_id and str(row.invoice_id))

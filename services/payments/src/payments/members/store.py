@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from chassis.sql import Statement
 from payments.deliveries.domain import OWN_ACCOUNT, Provider
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -76,7 +77,7 @@ _ADD = text(
     ON CONFLICT (provider, account, reference) DO NOTHING
     """
 )
-_BY_CUSTOMER = text(
+_BY_CUSTOMER = Statement(
     """
     SELECT held.provider, held.account, held.reference, m.id, m.name
     FROM payments.member_customers AS held
@@ -118,7 +119,7 @@ async def by_customer(connection: AsyncConnection, customers: Iterable[Customer]
     wanted = sorted(set(customers))
     if not wanted:
         return {}
-    rows = await connection.execute(_BY_CUSTOMER, _columns(wanted))
+    rows = await _BY_CUSTOMER.all(connection, _columns(wanted))
     return {Customer(row.provider, row.reference, row.account): (row.id, row.name) for row in rows}
 
 

@@ -1,0 +1,82 @@
+"""Statements run by the driver stay inside SQLAlchemy's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from chassis.database import Database
+from chassis.sql import Statement
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from tests.support import specimen
+from tests.support.infrastructure import TemporaryDatabase
+
+ADD = Statement(f"INSERT INTO {specimen.SCHEMA}.notes (name, amount) VALUES (:name, CAST(:amount AS integer))")
+FIND = Statement(f"SELECT name, amount FROM {specimen.SCHEMA}.notes WHERE name = ANY(:names) ORDER BY name")
+
+
+@pytest.fixture
+async def database(fresh_database: TemporaryDatabase) -> AsyncIterator[Database]:
+    await specimen.make(fresh_database)
+    opened = specimen.opened(fresh_database.url_for(specimen.SCHEMA))
+    yield opened
+    await opened.close()
+
+
+async def names(database: Database) -> list[str]:
+    async with database.reading() as tx:
+        return [row.name for row in await FIND.all(tx.connection, {"names": ["Emma", "Alessandro", "Isla Morgan"]})]
+
+
+async def test_a_statement_that_comes_first_is_part_of_the_transaction(database: Database) -> None:
+    with pytest.raises(RuntimeError, match="changed my mind"):
+        async with database.transaction() as tx:
+            await ADD.all(tx.connection, {"name": "Emma", "amount": 1})
+            raise RuntimeError("changed my mind")
+    assert await names(database) == []
+
+    async with database.transaction() as tx:
+        await ADD.all(tx.connection, {"name": "Emma", "amount": 1})
+    assert await names(database) == ["Emma"]
+
+
+async def test_a_savepoint_of_sqlalchemy_takes_back_what_the_driver_did(database: Database) -> None:
+    async with database.transaction() as tx:
+        await ADD.each(tx.connection, [{"name": "Emma", "amount": 1}])
+        savepoint = await tx.connection.begin_nested()
+        await ADD.each(tx.connection, [{"name": "Alessandro", "amount": 2}, {"name": "Isla Morgan", "amount": 3}])
+        await savepoint.rollback()
+    assert await names(database) == ["Emma"]
+
+
+async def test_columns_are_attributes_and_an_unknown_one_is_an_error(database: Database) -> None:
+    async with database.transaction() as tx:
+        await ADD.all(tx.connection, {"name": "Emma", "amount": 7})
+        (row,) = await FIND.all(tx.connection, {"names": ["Emma"]})
+        assert (row.name, row.amount) == ("Emma", 7)
+        with pytest.raises(AttributeError):
+            _ = row.nothing
+
+
+async def test_a_parameter_that_is_used_twice_is_sent_once_and_a_cast_is_left_alone(database: Database) -> None:
+    twice = Statement("SELECT CAST(:word AS text) || CAST(:word AS text) AS doubled, now()::date AS today")
+    assert twice.sql.count("$1") == 2
+    async with database.reading() as tx:
+        (row,) = await twice.all(tx.connection, {"word": "ha"})
+        assert row.doubled == "haha"
+
+
+async def test_a_connection_that_died_in_the_pool_is_replaced(database: Database, postgres: str) -> None:
+    assert await names(database) == []
+    admin = await asyncpg.connect(postgres)
+    query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND datname = $2"
+    async with database.reading() as tx:
+        name = (await tx.connection.execute(text("SELECT current_database()"))).scalar_one()
+    await admin.fetch(query, specimen.SCHEMA, name)
+    await admin.close()
+    with pytest.raises(DBAPIError, match="connection"):
+        await names(database)
+    assert await names(database) == []
