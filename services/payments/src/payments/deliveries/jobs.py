@@ -19,16 +19,29 @@ from sqlalchemy import Row, text
 log = structlog.get_logger()
 TOLD_ABOVE_DELIVERIES: Final = 10
 _EVERY_SECONDS: Final = 5.0
+_MINUTES_AT_ONCE: Final = 200
+# A minute is over, and every delivery that began in it has been received and kept.
+_OVER_AFTER: Final = timedelta(seconds=60 + 15)
 _SYSTEM: Final = Actor(kind="system", id="payments", name="Payments")
 
 _DUE = text("SELECT EXISTS (SELECT FROM payments.rejections WHERE NOT told AND minute <= :until)")
+# Whole minutes: what is told of one is all that was refused in it.
 _TAKE = text(
     """
     SELECT provider, minute, refusal, deliveries FROM payments.rejections
-    WHERE NOT told AND minute <= :until ORDER BY provider, minute, refusal LIMIT 1000 FOR UPDATE
+    WHERE NOT told AND (provider, minute) IN (
+        SELECT DISTINCT provider, minute FROM payments.rejections
+        WHERE NOT told AND minute <= :until ORDER BY minute, provider LIMIT :limit)
+    ORDER BY provider, minute, refusal FOR UPDATE
     """
 )
-_TOLD = text("UPDATE payments.rejections SET told = true WHERE NOT told AND minute <= :until")
+_TOLD = text(
+    """
+    UPDATE payments.rejections AS r SET told = true
+    FROM unnest(CAST(:providers AS text[]), CAST(:minutes AS timestamptz[])) AS taken (provider, minute)
+    WHERE r.provider = taken.provider AND r.minute = taken.minute
+    """
+)
 
 
 class RejectionReports:
@@ -60,13 +73,15 @@ class RejectionReports:
 
     async def step(self) -> int:
         """Tell of every minute that is over; returns how many events that made."""
-        until = {"until": real_now() - timedelta(seconds=60)}
+        until = {"until": real_now() - _OVER_AFTER}
         async with self._database.reading() as tx:
             if not (await tx.connection.execute(_DUE, until)).scalar_one():
                 return 0
         async with self._database.transaction() as tx:
-            rows = (await tx.connection.execute(_TAKE, until)).all()
-            await tx.connection.execute(_TOLD, until)
+            rows = (await tx.connection.execute(_TAKE, {**until, "limit": _MINUTES_AT_ONCE})).all()
+            taken = sorted({(row.provider, row.minute) for row in rows})
+            given = {"providers": [provider for provider, _ in taken], "minutes": [minute for _, minute in taken]}
+            await tx.connection.execute(_TOLD, given)
             return self._tell(tx, rows)
 
     def _tell(self, tx: Transaction, rows: Any) -> int:
