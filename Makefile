@@ -15,6 +15,8 @@ help: ## List the targets
 
 .tools/uv/bin/uv:
 	@echo "uv is not on the PATH: installing it into .tools/uv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "$(PYTHON) has no pip: install pip or uv, then try again" >&2; exit 1; }
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools/uv uv==0.13.9
 
 $(STAMP): requirements.lock pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS)) | $(UV)
