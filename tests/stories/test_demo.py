@@ -47,16 +47,20 @@ class Reader:
 
     def types(self, command: str) -> str:
         """Give one line to the shell; it must end well."""
-        done = subprocess.run(
+        done = self.tries(command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def tries(self, command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Give one line to the shell, however it ends."""
+        return subprocess.run(
             ["/bin/sh", "-c", command],
-            env=self.environment,
+            env=self.environment | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=LIMIT_SECONDS,
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +141,14 @@ def test_the_log_verifies_and_the_delay_is_told(months: tuple[str, str]) -> None
     for told in months:
         assert re.search(r"median \d+ ms, longest \d+ ms \(\d+ events\)", told)
         assert re.search(r"audit verify: fine: \d+ records, \d+ offsets accounted for", told)
+
+
+def test_a_story_that_does_not_come_true_ends_badly(reader: Reader, months: tuple[str, str]) -> None:
+    told = reader.tries(f"{sys.executable} -m backbone demo", PAYMENTS_STRIPE_WEBHOOK_SECRETS="whsec_of_somebody_else")
+    assert told.returncode == 1
+    assert "invoice.created should have been accepted; payments answered 400, 400, 400" in told.stderr
+    assert "payments-1.log" in told.stderr
+    assert "What to try next" not in told.stdout
 
 
 def test_every_command_that_is_offered_works(reader: Reader, months: tuple[str, str]) -> None:

@@ -93,8 +93,10 @@ async def get_faults(world: World, _: Request, __: bytes) -> tuple[int, Any]:
 
 
 async def put_faults(world: World, request: Request, body: bytes) -> tuple[int, Any]:
-    """Set one provider's dial; what is not given goes back to nothing."""
-    world.faults[_provider(request)].dial = Dial.model_validate_json(body)
+    """Set one provider's dial; what is not given goes back to nothing, and so does what was set for once."""
+    faults = world.faults[_provider(request)]
+    faults.dial = Dial.model_validate_json(body)
+    faults.once.clear()
     world.dispatcher.release_windows()
     world.dispatcher.wake()
     return await get_faults(world, request, b"")

@@ -117,6 +117,7 @@ class Line:
     amount_minor: int
     balance_minor: int
     payment_id: str | None
+    invoice_id: str | None
 
     @classmethod
     def of(cls, shown: Mapping[str, Any]) -> Line:
@@ -126,6 +127,7 @@ class Line:
             amount_minor=shown["amount"]["amount_minor"],
             balance_minor=shown["balance"]["amount_minor"],
             payment_id=shown["payment_id"],
+            invoice_id=shown["invoice_id"],
         )
 
 
@@ -194,6 +196,11 @@ class Doors:
         if answer.status_code == httpx.codes.NOT_FOUND:
             return []
         return [Line.of(line) for line in self.payments.call("GET", f"/members/{member_id}/ledger")["lines"]]
+
+    def paid_by(self, reference: str) -> set[str]:
+        """Our ids of the payment that its provider knows by `reference`, and of what it pays."""
+        items = self.payments.call("GET", "/payments", params={"reference": reference})["items"]
+        return {item[name] for item in items for name in ("id", "invoice_id") if item[name]}
 
     def newest_record(self) -> int:
         """The seq of the newest audit record."""

@@ -21,7 +21,7 @@ from backbone.story.plot import MEMBER_ID, MEMBER_NAME, SECOND_TRY, Chapter, Hap
 from backbone.waiting import Progress, wait_for
 
 _SEEN_LIMIT_SECONDS: Final = 60.0
-_VERIFY_LIMIT_SECONDS: Final = 120
+_VERIFY_LIMIT_SECONDS: Final = 120.0
 _GOCARDLESS_VERSION: Final = "2015-07-06"
 _FORGED: Final = SECOND_TRY[1]
 
@@ -139,7 +139,8 @@ class _Performance:
 
         def complete() -> bool:
             found[:] = self._doors.ledger(MEMBER_ID)
-            return claims.ledger_is_complete(self._ledger_before, found)
+            ours = self._doors.paid_by(self._plot.cast.intent) | self._doors.paid_by(self._plot.cast.debit)
+            return claims.ledger_is_complete(self._ledger_before, found, ours)
 
         try:
             self._wait("the ledger to show the month", complete, self._doors.payments.log)
@@ -194,18 +195,28 @@ def _doors(stack: Stack) -> Doors:
 
 def _verify(stack: Stack, console: Console, progress: Progress) -> None:
     """Let audit check its own log, and show what it says."""
-    progress.waiting("waiting for the audit log to be verified")
     audit = BY_NAME["audit"]
-    verified = subprocess.run(
+    # In a session of its own, so that Ctrl-C reaches this process alone.
+    with subprocess.Popen(
         audit.command("verify"),
         env=audit.serving(stack.around, "audit-verify", 0),
         cwd=stack.places.home,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=_VERIFY_LIMIT_SECONDS,
-        check=False,
-    )
-    said = " ".join((verified.stdout + verified.stderr).split("\n")).strip()
-    if verified.returncode != 0:
-        raise LocalError(f"the audit log does not verify (exit code {verified.returncode}): {said}")
-    console.print(f"python -m audit verify: {said}", soft_wrap=True, markup=False)
+        start_new_session=True,
+    ) as verifying:
+        try:
+            wait_for(
+                "the audit log to be verified",
+                lambda: verifying.poll() is not None,
+                limit_seconds=_VERIFY_LIMIT_SECONDS,
+                progress=progress,
+            )
+        finally:
+            verifying.kill()
+        said, _ = verifying.communicate()
+    told = " ".join(said.split("\n")).strip()
+    if verifying.returncode != 0:
+        raise LocalError(f"the audit log does not verify (exit code {verifying.returncode}): {told}")
+    console.print(f"python -m audit verify: {told}", soft_wrap=True, markup=False)

@@ -30,6 +30,7 @@ _STEP_LONGEST_DAYS: Final = 5
 _CLOCK_LIMIT_SECONDS: Final = 10.0
 _FLUSH_LIMIT_SECONDS: Final = 30.0
 _FLUSH_TURN_SECONDS: Final = 0.5
+_REFUSALS_MAX: Final = 3
 
 FIRST_TRY: Final = (
     "invoice.created",
@@ -86,6 +87,9 @@ class Plot:
 
     def chapters(self) -> Iterator[Chapter]:
         """The chapters in their order; each is acted before the next is asked for."""
+        for provider in ("stripe", "gocardless"):
+            # An interrupted story may have left something set.
+            self.doors.control.call("PUT", f"/faults/{provider}", json={})
         known = self._known_customers()
         self.cast.stripe_customer = self._found_at_stripe(known["stripe"])
         self.cast.gocardless_customer, self.cast.mandate = self._found_at_gocardless(known["gocardless"])
@@ -143,10 +147,12 @@ class Plot:
         self.flush()
 
     def flush(self) -> None:
-        """Wait until the providers have delivered everything."""
+        """Wait until the providers have delivered everything; one that is refused again and again is not waited for."""
 
         def delivered() -> bool:
             asked = self.doors.control.ask("POST", "/flush", json={"timeout_seconds": _FLUSH_TURN_SECONDS})
+            for waiting in () if asked.is_success else asked.json()["items"]:
+                self._give_up_on(waiting["event_types"], [attempt["status"] for attempt in waiting["attempts"]])
             return asked.is_success
 
         wait_for(
@@ -156,6 +162,13 @@ class Plot:
             progress=self._progress,
             log=self.doors.payments.log,
         )
+
+    def _give_up_on(self, event_types: list[str], answers: list[int | None]) -> None:
+        if len(answers) >= _REFUSALS_MAX:
+            told = ", ".join(str(answer or "nothing") for answer in answers)
+            raise LocalError(
+                f"{', '.join(event_types)} should have been accepted; payments answered {told}", self.doors.payments.log
+            )
 
     def _known_customers(self) -> Mapping[str, Customers]:
         """Mark's customers at each provider, as payments has them."""
