@@ -110,7 +110,7 @@ class PaymentUpdated(Payload):
     version=1,
     topic=PAYMENTS_EVENTS,
     entity="invoice",
-    sentence="{actor} {body.change} invoice {body.reference}{body.amount_due: over {}}{body.member: for {}}"
+    sentence="Invoice {body.reference}{body.amount_due: over {}}{body.member: for {}} was {body.change}"
     "{reason: because {}}",
 )
 class InvoiceUpdated(Payload):
