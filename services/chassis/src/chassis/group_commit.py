@@ -14,6 +14,7 @@ Tested in tests/chassis/test_group_commit*.py against a real PostgreSQL that is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -23,6 +24,7 @@ from typing import Final, Generic, TypeVar
 
 import asyncpg
 import structlog
+from sqlalchemy import text
 
 from chassis.database import Database, Wake
 from chassis.faults import Fault, classify
@@ -35,6 +37,8 @@ Write = Callable[[asyncpg.Connection, Sequence[T]], Awaitable[Sequence[R]]]
 log = structlog.get_logger()
 _CONFLICT_ATTEMPTS: Final = 5
 _BACK_OFF_SECONDS: Final = 0.005
+_ASK_EVERY_SECONDS: Final = 0.5
+_ASK: Final = text("SELECT 1")
 
 
 class OverloadedError(Problem):
@@ -258,8 +262,26 @@ class GroupCommit(Generic[T, R]):
         return results
 
     async def run(self) -> None:
-        """Return once `stop` was called and everything is answered; commits need nobody who runs them."""
-        await self._stopped.wait()
+        """Return once `stop` was called and everything is answered; commits need nobody who runs them.
+
+        After a failure this asks PostgreSQL itself: while the process says that it is not ready nobody may come whose
+        commit would show that it could be.
+        """
+        while not self._stopped.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_EVERY_SECONDS):
+                    await self._stopped.wait()
+            if self._failure is not None and not self._busy:
+                await self._ask()
+
+    async def _ask(self) -> None:
+        try:
+            async with self._database.engine.connect() as connection:
+                await connection.execute(_ASK)
+        except Exception as error:
+            self._failure = type(error).__name__
+        else:
+            self._failure = None
 
     async def stop(self) -> None:
         """Take nothing more, and wait until all that was taken is answered."""
@@ -274,7 +296,7 @@ class GroupCommit(Generic[T, R]):
         return len(self._queue)
 
     def check(self) -> Check:
-        """Whether the last commit went well and the queue has room."""
+        """Whether the last commit went well, or the next one would, and the queue has room."""
         waiting = self.waiting
         metrics.GROUP_COMMIT_WAITING.labels(self.name).set(waiting)
         room = waiting < self._limits.queue_max_items and self._queued_bytes < self._limits.queue_max_bytes
