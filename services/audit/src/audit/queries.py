@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, Select, Table, func, select, text
+from sqlalchemy import ColumnElement, Row, Select, Table, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.domain import Place
@@ -40,47 +40,40 @@ class Wanted:
     since: datetime | None = None
     until: datetime | None = None
 
-    def equal(self) -> dict[str, str | None]:
-        """The columns that must have just this value, where one is given."""
-        return {
-            "entity_type": self.entity_type,
-            "entity_id": self.entity_id,
-            "workflow_name": self.workflow,
-            "workflow_id": self.workflow_id,
-            "actor_id": self.actor,
-            "action": self.action,
-        }
-
     @property
-    def on_the_log(self) -> bool:
-        """Whether an index of the log itself narrows this down; then nothing has to wait for the projection."""
-        return self.entity_type is not None or self.workflow is not None
+    def one_timeline(self) -> bool:
+        """Whether an index of the log itself leaves little to look through."""
+        return self.entity_id is not None or self.workflow_id is not None
 
-    @property
-    def on_the_projection(self) -> bool:
-        return not all(each is None for each in (self.actor, self.action, self.since, self.until))
+    def on_the_log(self) -> Iterator[ColumnElement[bool]]:
+        """What is asked of columns that only the log has."""
+        given = (self.entity_type, self.entity_id, self.workflow, self.workflow_id)
+        columns = (audit_log.c.entity_type, audit_log.c.entity_id, audit_log.c.workflow_name, audit_log.c.workflow_id)
+        yield from (column == value for column, value in zip(columns, given, strict=True) if value is not None)
+
+    def on_either(self, table: Table) -> Iterator[ColumnElement[bool]]:
+        """What is asked of columns that the log and the projection have."""
+        if self.actor is not None:
+            yield table.c.actor_id == self.actor
+        if self.action is not None:
+            yield table.c.action == self.action
+        if self.since is not None:
+            yield table.c.occurred_at >= self.since
+        if self.until is not None:
+            yield table.c.occurred_at < self.until
 
 
 def _records(wanted: Wanted, *, before_seq: int | None, limit: int) -> Select[Any]:
-    """Entity and workflow are indexed on the log itself; actor, action and time on the projection behind it."""
-    query: Select[Any] = select(*_WITHOUT_BYTES).order_by(audit_log.c.seq.desc()).limit(limit)
-    if wanted.on_the_log:
-        return _matching(query, audit_log, wanted, before_seq)
-    if not wanted.on_the_projection:
-        return query if before_seq is None else query.where(audit_log.c.seq < before_seq)
-    found = _matching(select(search.c.seq).order_by(search.c.seq.desc()).limit(limit), search, wanted, before_seq)
-    return query.where(audit_log.c.seq.in_(found))
-
-
-def _matching(query: Select[Any], table: Table, wanted: Wanted, before_seq: int | None) -> Select[Any]:
-    columns = table.c
-    for name, value in wanted.equal().items():
-        query = query if value is None else query.where(columns[name] == value)
-    if wanted.since is not None:
-        query = query.where(columns.occurred_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(columns.occurred_at < wanted.until)
-    return query if before_seq is None else query.where(columns.seq < before_seq)
+    """One timeline is read from the log; else actor, action and time lead, by the projection behind it."""
+    query: Select[Any] = select(*_WITHOUT_BYTES).where(*wanted.on_the_log()).limit(limit)
+    projected = list(wanted.on_either(search))
+    table = search if projected and not wanted.one_timeline else audit_log
+    if table is audit_log:
+        query = query.where(*wanted.on_either(audit_log))
+    else:
+        query = query.join(search, search.c.seq == audit_log.c.seq).where(*projected)
+    query = query.order_by(table.c.seq.desc())
+    return query if before_seq is None else query.where(table.c.seq < before_seq)
 
 
 async def list_records(

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
 
+import asyncpg
 from contracts.registry import UnreadableEventError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -106,19 +107,19 @@ async def verify(
 
 async def _rows(
     connection: AsyncConnection, last_seq: int, report: Report, progress: Progress | None
-) -> Counter[Place]:
+) -> Counter[tuple[str, int, int]]:
     """Check every row; returns how many records of each partition were understood when they were recorded."""
-    expected, understood = 0, Counter[Place]()
+    expected, understood = 0, Counter[tuple[str, int, int]]()
     async for rows in _pages(connection):
         for row in rows:
-            expected += 1
-            if row["seq"] != expected:
-                words = f"seq {expected}" + ("" if row["seq"] == expected + 1 else f" to {row['seq'] - 1}")
+            expected, seq = expected + 1, row[0]
+            if seq != expected:
+                words = f"seq {expected}" + ("" if seq == expected + 1 else f" to {seq - 1}")
                 report.tampered("missing", words, "no such record")
-                expected = row["seq"]
+                expected = seq
             _row(row, report)
             if row["schema_status"] == Status.KNOWN:
-                understood[Place(row["topic"], row["partition"], row["incarnation"])] += 1
+                understood[row["topic"], row["partition"], row["incarnation"]] += 1
         report.records += len(rows)
         if progress is not None:
             progress(report.records, last_seq)
@@ -127,7 +128,7 @@ async def _rows(
     return understood
 
 
-async def _pages(connection: AsyncConnection) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+async def _pages(connection: AsyncConnection) -> AsyncIterator[Sequence[asyncpg.Record]]:
     """The log in pages; PostgreSQL works on the next one while this one is checked."""
     driver: Any = (await connection.get_raw_connection()).driver_connection
     rows = await driver.fetch(_PAGE, -1)
@@ -140,23 +141,24 @@ async def _pages(connection: AsyncConnection) -> AsyncIterator[Sequence[Mapping[
             rows = await following
 
 
-def _row(row: Mapping[str, Any], report: Report) -> None:
-    where, value = f"seq {row['seq']}", row["value"]
-    if row["sha256"] is None:
+def _row(row: asyncpg.Record, report: Report) -> None:
+    seq, columns = row[0], row[1 : 1 + len(TOLD)]
+    status, recorded_at, topic, partition, incarnation, offset, sentence, value, sha256, sealed = row[1 + len(TOLD) :]
+    where = f"seq {seq}"
+    if sha256 is None:
         return report.tampered("missing", where, "event_ids does not hold its id")
-    if hashlib.sha256(value).digest() != row["sha256"]:
+    if hashlib.sha256(value).digest() != sha256:
         return report.tampered("row", f"{where} column value", "other bytes than were recorded")
     try:
         expected = told(value)
     except UnreadableEventError:
         return report.tampered("row", f"{where} column value", "no event")
-    if tuple(map(row.__getitem__, TOLD)) != expected:
-        for name, value in zip(TOLD, expected, strict=True):
-            if row[name] != value:
-                report.tampered("row", f"{where} column {name}", f"is {row[name]!r}, was {value!r}")
-    pointer = Pointer(Place(row["topic"], row["partition"], row["incarnation"]), row["record_offset"])
-    given = (row["seq"], row["recorded_at"], row["schema_status"], pointer, row["sentence"], row["sha256"])
-    if seal(*given) != row["seal"]:
+    if columns != expected:
+        for name, is_now, was in zip(TOLD, columns, expected, strict=True):
+            if is_now != was:
+                report.tampered("row", f"{where} column {name}", f"is {is_now!r}, was {was!r}")
+    pointer = Pointer(Place(topic, partition, incarnation), offset)
+    if seal(seq, recorded_at, status, pointer, sentence, sha256) != sealed:
         report.tampered("row", where, f"{_SEAL_COLUMNS} is not what was recorded")
     return None
 
@@ -169,7 +171,7 @@ async def _ids(connection: AsyncConnection, report: Report) -> None:
         report.tampered("missing", "event_ids", words)
 
 
-async def _accounts(connection: AsyncConnection, understood: Counter[Place], report: Report) -> None:
+async def _accounts(connection: AsyncConnection, understood: Counter[tuple[str, int, int]], report: Report) -> None:
     """Every offset up to each position has one outcome, and each outcome is there to be seen."""
     held = await queries.held_by_place(connection)
     reached: dict[tuple[str, int], int] = {}
@@ -196,8 +198,8 @@ async def _accounts(connection: AsyncConnection, understood: Counter[Place], rep
         ):
             if counted != found:
                 report.incomplete(where, f"{counted} offsets are accounted for as {name}, {found} are there")
-    for place in understood:
-        report.incomplete(f"{place.topic}/{place.partition}", "records are there, but no account")
+    for topic, partition, _ in understood:
+        report.incomplete(f"{topic}/{partition}", "records are there, but no account")
     for position in await queries.list_positions(connection):
         covered = reached.get((position.topic, position.partition), 0)
         if covered != position.next_offset:
