@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from backbone import processes
-from backbone.faults import LocalError, NotReadyError, last_lines
+from backbone.faults import LocalError, NotReadyError, explaining_lines, last_lines
 from backbone.processes import Process
 from backbone.waiting import SILENT, wait_for
 
@@ -82,7 +82,7 @@ def test_a_command_that_fails_is_explained_by_its_log(tmp_path: Path) -> None:
             progress=SILENT,
         )
     assert caught.value.log is not None
-    assert last_lines(caught.value.log) == ["because"]
+    assert explaining_lines(caught.value.log) == ["because"]
 
 
 def test_a_command_that_never_ends_is_ended(tmp_path: Path) -> None:
@@ -108,4 +108,11 @@ def test_the_end_of_a_long_log_is_read_from_its_end(tmp_path: Path) -> None:
     log = tmp_path / "long.log"
     log.write_text("".join(f"line {number}\n" for number in range(100_000)))
     assert last_lines(log, 2) == ["line 99998", "line 99999"]
-    assert last_lines(tmp_path / "none.log") == []
+    assert explaining_lines(tmp_path / "none.log") == []
+
+
+def test_requests_that_went_well_explain_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "service.log"
+    failed = '{"status":500,"event":"request","level":"error"}'
+    log.write_text(f"started\n{failed}\n" + '{"status":200,"event":"request","level":"info"}\n' * 500)
+    assert explaining_lines(log) == ["started", failed]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 EXPLAINING_LINES: Final = 15
-_READ_MAX_BYTES: Final = 65_536
-_ANSWERED_WELL: Final = frozenset({'"event":"request"', '"level":"info"'})
+_LOOKED_THROUGH_LINES: Final = 1_000
+_WENT_WELL: Final = frozenset({'"event":"request"', '"level":"info"'})
 
 
 class LocalError(Exception):
@@ -23,16 +23,21 @@ class NotReadyError(LocalError):
     """A wait has reached its limit, or what was waited for has died."""
 
 
-def last_lines(log: Path, count: int = EXPLAINING_LINES) -> list[str]:
-    """The last lines of a log that may explain something, none where there is no log. Reads the end of the file only.
-
-    Requests that were answered well are left out: whoever polls a service while waiting fills its log with them.
-    """
+def last_lines(log: Path, count: int) -> list[str]:
+    """The last lines of a log, none where there is no log. Reads the end of the file only."""
     try:
         with log.open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - _READ_MAX_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
+            file.seek(max(0, file.tell() - 512 * (count + 1)))
+            return file.read().decode(errors="replace").splitlines()[-count:]
     except OSError:
         return []
-    return [line for line in lines if not _ANSWERED_WELL <= set(line.strip("{}").split(","))][-count:]
+
+
+def explaining_lines(log: Path) -> list[str]:
+    """The last lines that may explain something.
+
+    Requests that went well do not: whoever polls a service while waiting fills its log with them.
+    """
+    lines = last_lines(log, _LOOKED_THROUGH_LINES)
+    return [line for line in lines if not _WENT_WELL.issubset(line.strip("{}").split(","))][-EXPLAINING_LINES:]

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from backbone import durations, stack, topics
 from backbone.catalogue import BY_NAME, SERVICES
-from backbone.faults import LocalError, last_lines
+from backbone.faults import LocalError, explaining_lines
 from backbone.logs import follow, show
 from backbone.places import Places
 from backbone.settings import DESCRIBED, LocalSettings
@@ -266,7 +266,7 @@ def main() -> NoReturn:
 
 
 def _explain(error: LocalError) -> None:
-    lines = last_lines(error.log) if error.log is not None else []
+    lines = explaining_lines(error.log) if error.log is not None else []
     if lines:
         CONSOLE.print(f"the end of {error.log}:", style="dim", markup=False, soft_wrap=True)
     for line in lines:
