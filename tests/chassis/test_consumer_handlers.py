@@ -308,3 +308,33 @@ async def _ignore_one(tx: Transaction, event: Event[Any]) -> None:
 async def test_a_consumer_without_a_handler_does_not_run(ground: Ground) -> None:
     with pytest.raises(ValueError, match="no handler"):
         Consumer("idle", reads=[PAYMENTS_EVENTS]).runner(ground.database, ground.settings)
+
+
+@pytest.mark.parametrize("identity", ["a\x00b", "x" * 100_000, "tab\tand\nline", "ü" * 255], ids=len)
+async def test_whatever_an_event_calls_itself_the_partition_goes_on_and_the_effect_happens_once(
+    ground: Ground, identity: str
+) -> None:
+    """Positions and the inbox hold the id before any handler runs; the others come after it, and one bears its name."""
+    consumer = Consumer("noting", reads=[PAYMENTS_EVENTS])
+
+    @consumer.on(PaymentUpdated)
+    async def note_without_the_id(tx: Transaction, event: Event[PaymentUpdated]) -> None:
+        await note(tx, "", event.data.body.payment.id)
+
+    odd = an_event("pay_1").model_copy(update={"id": identity})
+
+    await through(ground, consumer, odd, an_event("pay_2"), odd, odd)
+
+    assert await ground.effects() == ["pay_1", "pay_2"]
+    assert await ground.position(PAYMENTS_EVENTS) == 8
+
+
+async def test_a_message_that_nearly_fills_a_record_with_its_names_can_still_be_set_aside(ground: Ground) -> None:
+    names = {"id": "i" * 300_000, "correlationid": "c" * 300_000, "traceparent": "t" * 300_000}
+    huge = an_event("pay_1").model_copy(update=names)
+    value = huge.encode().replace(b'"matched"', b"17")
+
+    await through(ground, noting_consumer(), Raw(value), an_event("pay_2"))
+
+    assert await ground.effects() == ["pay_2"]
+    assert [bytes(message) for _, _, message in await ground.dead()] == [value]

@@ -32,6 +32,7 @@ from contracts.topics import Topic
 
 from chassis import dead_letters, inbox, positions
 from chassis.batch import Claimed, Refused
+from chassis.ids import bounded
 from chassis.positions import Advance, Position, TopicPart
 from chassis.telemetry import metrics
 from chassis.transaction import Transaction
@@ -96,9 +97,12 @@ class Record:
 
     @property
     def identity(self) -> str:
-        """The event's id; for bytes that hold no event, a digest of them and of their place."""
+        """The event's id, bounded; for bytes that hold no event, a digest of them and of their place.
+
+        Positions and inbox are written before any handler runs: what they cannot hold would stop the partition.
+        """
         if self._event is not None:
-            return self._event.id
+            return bounded(self._event.id)
         digest = hashlib.sha256(f"{self.pointer}@{self.timestamp_ms}:".encode())
         digest.update(self.value or b"")
         return UNREADABLE + digest.hexdigest()

@@ -17,7 +17,7 @@ from contracts.topics import Topic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.clock import real_now
-from chassis.ids import new_id
+from chassis.ids import ID_MAX_CHARACTERS, bounded, new_id
 
 P = TypeVar("P", bound=Payload)
 EVENT_MAX_BYTES: Final = 900_000
@@ -98,8 +98,15 @@ class Transaction:
         return Transaction(self.service, self.connection, self.now, actor, cause, self.outgoing)
 
     def caused_by(self, event: RawEvent | Event[P]) -> Transaction:
-        """A view of the same transaction in which this service acts because of `event`."""
-        cause = Cause(event.correlationid, event.id, event.traceparent)
+        """A view of the same transaction in which this service acts because of `event`.
+
+        What the event calls itself is bounded: it must never be why a dead letter that tells of it cannot be emitted.
+        """
+        traceparent = event.traceparent if event.traceparent and len(event.traceparent) <= ID_MAX_CHARACTERS else None
+        return self.automatically(Cause(bounded(event.correlationid), bounded(event.id), traceparent))
+
+    def automatically(self, cause: Cause) -> Transaction:
+        """A view of the same transaction in which this service acts by itself because of `cause`."""
         return self.acting(Actor(kind="system", id=self.service, name=self.service.capitalize()), cause)
 
     def emit(self, draft: Draft[P]) -> str:
