@@ -73,6 +73,15 @@ async def test_pages_run_from_the_newest_to_the_oldest_without_gaps(ground: Grou
     assert seen == ids[::-1]
 
 
+async def test_a_page_never_loads_the_messages_themselves(ground: Ground) -> None:
+    dead_letter_id = await add(ground, 1)
+    async with ground.database.reading() as tx:
+        (listed,) = await dead_letters.page(tx.connection, SCHEMA, limit=9)
+
+    assert listed.id == dead_letter_id
+    assert not {"message", "key", "headers"} & set(dir(listed))
+
+
 async def test_a_retry_that_fails_leaves_nothing_but_its_reason(ground: Ground) -> None:
     dead_letter_id = await add(ground, 1)
 

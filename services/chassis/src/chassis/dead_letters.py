@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 import orjson
-from contracts.envelope import Actor, Entity, RawEvent, Workflow
+from contracts.envelope import Entity, RawEvent, Workflow
 from contracts.events import MessageDeadLettered
 from contracts.topics import own_topic
 from sqlalchemy import (
@@ -44,10 +44,11 @@ from chassis.transaction import Cause, Draft, Transaction
 REASON_MAX_CHARACTERS: Final = 2_000
 Headers = Sequence[tuple[str, bytes | None]]
 State = Literal["open", "retried"]
-_COLUMNS: Final = (
-    "id, owner, consumer, pointer, reason_class, reason, message, key, headers, topic, partition, record_offset, "
-    "event_id, message_type, created_at, state, attempts, retried_at"
+_SUMMARY: Final = (
+    "id, owner, consumer, pointer, reason_class, reason, topic, partition, record_offset, event_id, message_type, "
+    "created_at, state, attempts, retried_at"
 )
+_WHOLE: Final = f"{_SUMMARY}, message, key, headers"
 
 
 def dead_letters_table(metadata: MetaData) -> Table:
@@ -97,8 +98,8 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that was set aside. `attempts` counts retries by hand."""
+class Summary:
+    """A message that was set aside, without its bytes. `attempts` counts retries by hand."""
 
     id: str
     owner: str
@@ -106,9 +107,6 @@ class DeadLetter:
     pointer: str
     reason_class: str
     reason: str
-    message: bytes
-    key: bytes | None
-    headers: Headers | None
     topic: str | None
     partition: int | None
     record_offset: int | None
@@ -118,6 +116,15 @@ class DeadLetter:
     state: State
     attempts: int
     retried_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter(Summary):
+    """A message that was set aside, whole."""
+
+    message: bytes
+    key: bytes | None
+    headers: Headers | None
 
 
 Retrier = Callable[[Transaction, DeadLetter], Awaitable[None]]
@@ -201,8 +208,7 @@ async def add(tx: Transaction, schema: str, letter: Letter) -> str:
 def _caused(tx: Transaction, event: RawEvent | None) -> Transaction:
     if event is not None:
         return tx.caused_by(event)
-    system = Actor(kind="system", id=tx.service, name=tx.service.capitalize())
-    return tx.acting(system, Cause(correlation_id=new_id()))
+    return tx.automatically(Cause(correlation_id=new_id()))
 
 
 async def page(
@@ -213,12 +219,12 @@ async def page(
     state: State | None = None,
     consumer: str | None = None,
     after: str | None = None,
-) -> list[DeadLetter]:
-    """The newest dead letters first, `limit` of them, from behind the id `after`."""
+) -> list[Summary]:
+    """The newest dead letters first, `limit` of them, from behind the id `after`; no bytes, which may be megabytes."""
     rows = await connection.execute(
         text(
             f"""
-            SELECT {_COLUMNS} FROM {schema}.dead_letters
+            SELECT {_SUMMARY} FROM {schema}.dead_letters
             WHERE (CAST(:state AS text) IS NULL OR state = :state)
                 AND (CAST(:consumer AS text) IS NULL OR consumer = :consumer)
                 AND (CAST(:after AS uuid) IS NULL OR id < CAST(:after AS uuid))
@@ -227,15 +233,13 @@ async def page(
         ),
         {"state": state, "consumer": consumer, "after": after, "most": limit},
     )
-    return [_dead_letter(dict(row._mapping)) for row in rows]
+    return [Summary(**{**row._mapping, "id": str(row.id)}) for row in rows]
 
 
 async def find(connection: AsyncConnection, schema: str, dead_letter_id: str, *, lock: bool = False) -> DeadLetter:
     """One dead letter. Raises DeadLetterNotFoundError."""
     rows = await connection.execute(
-        text(
-            f"SELECT {_COLUMNS} FROM {schema}.dead_letters WHERE id = CAST(:id AS uuid) {'FOR UPDATE' if lock else ''}"
-        ),
+        text(f"SELECT {_WHOLE} FROM {schema}.dead_letters WHERE id = CAST(:id AS uuid) {'FOR UPDATE' if lock else ''}"),
         {"id": dead_letter_id},
     )
     row = rows.first()

@@ -21,7 +21,15 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from chassis import dead_letters
-from chassis.dead_letters import DeadLetter, DeadLetterNotFoundError, NobodyRetriesError, Retried, Retrier, State
+from chassis.dead_letters import (
+    DeadLetter,
+    DeadLetterNotFoundError,
+    NobodyRetriesError,
+    Retried,
+    Retrier,
+    State,
+    Summary,
+)
 from chassis.transaction import Draft, Transaction
 from chassis.web import Listed, Page, Problem, ProblemType, ReadTx, Tx, documents
 
@@ -129,7 +137,7 @@ def _told(tx: Transaction, before: DeadLetter, after: Retried) -> Draft[MessageR
     )
 
 
-def _shown(letter: DeadLetter) -> dict[str, Any]:
+def _shown(letter: Summary) -> dict[str, Any]:
     values = asdict(letter)
     return {name: values[name] for name in DeadLetterView.model_fields}
 
