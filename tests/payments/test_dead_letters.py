@@ -5,18 +5,44 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from contracts.events import MessageRetried, PaymentProviderEventIngested
+import orjson
+from contracts.events import MessageRetried, PaymentProviderEventIngested, PaymentUpdated, ProviderEventConflicted
 from contracts.topics import PAYMENTS_EVENTS
 from payments.deliveries import inputs
+from payments.deliveries.inputs import AlternativeInput, ConflictInput, EventInput
 from payments.main import input_work
 from simulator import samples
 
-from tests.payments.providers import Payments, counts, deliver_debits, gocardless_headers, know_mark, post, works
+from tests.payments.providers import (
+    Payments,
+    charge_succeeded,
+    counts,
+    deliver,
+    deliver_debits,
+    gocardless_headers,
+    know_mark,
+    post,
+    works,
+)
 
 
 async def the_letter(payments: Payments) -> dict[str, Any]:
     (letter,) = (await payments.get("/dead-letters"))["items"]
     return dict(letter)
+
+
+async def set_aside(payments: Payments, pointer: str, kind: type[EventInput] = EventInput) -> None:
+    """Make a dead letter of an input by hand: its bytes never change, what changes is the code that reads them."""
+    async with payments.runtime.database.transaction() as tx:
+        (item,) = (await inputs.again(tx.connection, pointer, livemode=False)).items
+        assert type(item) is kind
+        await input_work(payments.runtime.settings).set_aside(tx, item, ValueError("a reader of yesterday"))
+
+
+async def retry(payments: Payments) -> None:
+    letter = await the_letter(payments)
+    answer = await payments.call("POST", f"/dead-letters/{letter['id']}/retry")
+    assert (answer.status_code, answer.json()["state"]) == (200, "retried"), answer.text
 
 
 async def test_what_is_still_wrong_stays_open_with_its_reason(payments: Payments) -> None:
@@ -32,7 +58,6 @@ async def test_what_is_still_wrong_stays_open_with_its_reason(payments: Payments
 
 
 async def test_an_item_that_can_be_read_by_now_is_applied_once(payments: Payments) -> None:
-    """The bytes of a letter never change; what changes is the code that reads them, so the letter is made by hand."""
     await know_mark(payments)
     events = samples.gocardless_payment(
         "debit", customer="CU_MARK", amount_minor=11000, at=datetime.now(UTC), steps=("submit", "confirm")
@@ -42,18 +67,48 @@ async def test_an_item_that_can_be_read_by_now_is_applied_once(payments: Payment
     before = await counts(payments)
     ((delivery_id,),) = await payments.rows("SELECT id FROM payments.webhook_deliveries")
 
-    work = input_work(payments.runtime.settings)
-    async with payments.runtime.database.transaction() as tx:
-        claimed = await inputs.again(tx.connection, f"delivery/{delivery_id}/1", livemode=False)
-        (item,) = claimed.items
-        await work.set_aside(tx, item, ValueError("a reader of yesterday"))
-    letter = await the_letter(payments)
+    await set_aside(payments, f"delivery/{delivery_id}/1")
     for _ in range(2):
-        answer = await payments.call("POST", f"/dead-letters/{letter['id']}/retry")
-        assert (answer.status_code, answer.json()["state"]) == (200, "retried"), answer.text
+        await retry(payments)
 
     after = await counts(payments)
     assert (after["journals"], after["payments"]) == (before["journals"], before["payments"])
     assert after["pending_events"] == 0
     assert len(await payments.emitted(PAYMENTS_EVENTS, MessageRetried)) == 1
     assert len(await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)) == len(events) + 1
+
+
+async def test_other_content_under_a_known_id_is_still_a_conflict_when_it_is_tried_again(payments: Payments) -> None:
+    await know_mark(payments)
+    event = charge_succeeded("october")
+    other = orjson.loads(orjson.dumps(event))
+    other["data"]["object"]["amount"] = other["data"]["object"]["amount_captured"] = 99_900
+    assert await deliver(payments, event, other) == [200, 200]
+    await works(payments)
+    before = await counts(payments)
+    ((second,),) = await payments.rows("SELECT id FROM payments.webhook_deliveries ORDER BY id DESC LIMIT 1")
+
+    await set_aside(payments, f"delivery/{second}/0", ConflictInput)
+    await retry(payments)
+
+    (payment,) = (await payments.get("/payments"))["items"]
+    assert payment["amount"]["amount_minor"] == 11000
+    assert (await counts(payments))["journals"] == before["journals"]
+    assert await payments.rows("SELECT deliveries FROM payments.provider_events") == [(2,)]
+    assert len(await payments.emitted(PAYMENTS_EVENTS, ProviderEventConflicted)) == 2
+    assert len(await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)) == 1
+
+
+async def test_a_copy_of_a_known_event_that_is_tried_again_tells_nothing(payments: Payments) -> None:
+    await know_mark(payments)
+    event = charge_succeeded("october")
+    assert await deliver(payments, event, event) == [200, 200]
+    await works(payments)
+    ((second,),) = await payments.rows("SELECT id FROM payments.webhook_deliveries ORDER BY id DESC LIMIT 1")
+
+    await set_aside(payments, f"delivery/{second}/0", AlternativeInput)
+    await retry(payments)
+
+    assert (await counts(payments))["pending_events"] == 0
+    assert len(await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)) == 1
+    assert await payments.emitted(PAYMENTS_EVENTS, PaymentUpdated) == []

@@ -7,7 +7,7 @@ is taken. Rows that another worker has are skipped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from payments.collection.domain import Member
 from payments.collection.facts import Fact
 from payments.collection.objects import Key
-from payments.deliveries.domain import Provider, ProviderEvent, Unreadable
+from payments.deliveries.domain import Provider, ProviderEvent, Sameness, Unreadable, compare
 from payments.providers.interpreting import NotUnderstood, Understood, interpret, interpret_fetched
 from payments.providers.reading import read_gocardless, read_stripe
 
@@ -40,10 +40,9 @@ _COLUMNS: Final = (
 _AGAIN: Final = {
     "delivery": text(
         f"""
-        INSERT INTO payments.pending_events (kind, delivery_id, position, provider_event_id, received_at)
-        SELECT 'event', d.id, :position, e.id, d.received_at FROM payments.webhook_deliveries AS d
-        LEFT JOIN payments.provider_events AS e ON e.delivery_id = d.id AND e.position = :position
-        WHERE d.id = :id RETURNING {_COLUMNS}
+        INSERT INTO payments.pending_events (kind, delivery_id, position, received_at)
+        SELECT 'event', id, :position, received_at FROM payments.webhook_deliveries
+        WHERE id = :id RETURNING {_COLUMNS}
         """
     ),
     "fetched": text(
@@ -59,15 +58,16 @@ _AGAIN: Final = {
         """
     ),
 }
-_NAME_EVENT = text(
+# A copy of a known event was counted when it arrived: it is only locked here.
+_KNOW_EVENT = text(
     """
     INSERT INTO payments.provider_events
         (id, provider, account, livemode, event_id, type, api_version, content_hash, essence_hash, delivery_id,
          position, deliveries)
     VALUES (:id, :provider, :account, :livemode, :event_id, :type, :api_version, :content_hash, :essence_hash,
             :delivery_id, :position, 1)
-    ON CONFLICT (provider, account, livemode, event_id) DO UPDATE SET deliveries = provider_events.deliveries + 1
-    RETURNING id
+    ON CONFLICT (provider, account, livemode, event_id) DO UPDATE SET deliveries = provider_events.deliveries
+    RETURNING id, delivery_id, position, api_version, content_hash, essence_hash
     """
 )
 # Locked from the start, and in one order: two workers may have parts of one delivery, and what became of it is written
@@ -187,15 +187,12 @@ async def again(connection: AsyncConnection, pointer: str, *, livemode: bool) ->
         given = {"id": delivery_id, "position": int(position)}
     row = (await connection.execute(_AGAIN[kind], given)).one()
     claimed = await interpreted(connection, [row], livemode=livemode)
-    named = [
-        await _named(connection, each) if isinstance(each, EventInput) and each.provider_event_id == "" else each
-        for each in claimed.items
-    ]
-    return Claimed(named, claimed.refused)
+    known = [await _recognised(connection, each) if isinstance(each, EventInput) else each for each in claimed.items]
+    return Claimed(known, claimed.refused)
 
 
-async def _named(connection: AsyncConnection, given: EventInput) -> EventInput:
-    """Give an id to an event that could not be read when it arrived, and can be now."""
+async def _recognised(connection: AsyncConnection, given: EventInput) -> EventInput:
+    """The same input as what it is beside the event that is known by its id, which is its own where none is."""
     event = given.event
     row = {
         "id": new_id(),
@@ -210,7 +207,18 @@ async def _named(connection: AsyncConnection, given: EventInput) -> EventInput:
         "delivery_id": given.delivery_id,
         "position": event.index,
     }
-    return replace(given, provider_event_id=str((await connection.execute(_NAME_EVENT, row)).scalar_one()))
+    known = (await connection.execute(_KNOW_EVENT, row)).one()
+    kind: type[EventInput] = EventInput
+    if (str(known.delivery_id), known.position) != (given.delivery_id, event.index):
+        same = compare(
+            event,
+            api_version=known.api_version,
+            content_hash=bytes(known.content_hash),
+            essence_hash=bytes(known.essence_hash),
+        )
+        # A duplicate adds to the set of facts what an alternative does at most: nothing.
+        kind = ConflictInput if same is Sameness.CONFLICT else AlternativeInput
+    return kind(given.pending_id, given.delivery_id, str(known.id), event, given.facts)
 
 
 async def _bodies(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict[str, tuple[Provider, bytes]]:
