@@ -17,9 +17,9 @@ BY_SQLSTATE = {
     Fault.CONFLICT: ("23505", "40001", "40P01", "55P03", "40000"),
     Fault.INFRASTRUCTURE: (
         *("08000", "08003", "08006", "53100", "53200", "53300", "57014", "57P01", "57P02", "57P03", "58000", "58030"),
-        *("25006", "25P03", "28P01", "3D000", "3F000", "40003", "42501", "42P01", "XX001"),
+        *("25006", "25P03", "28P01", "3D000", "3F000", "40003", "42501", "42703", "42883", "42P01", "XX001"),
     ),
-    Fault.POISON: ("22012", "22021", "23502", "23503", "23514", "23P01", "25P02", "42703", "P0001", "XX000"),
+    Fault.POISON: ("22012", "22021", "23502", "23503", "23514", "23P01", "25P02", "42601", "P0001", "XX000"),
 }
 
 
@@ -46,6 +46,11 @@ async def test_errors_of_postgres_are_told_apart_by_their_code(postgres: str) ->
             assert classify(bare.value) is fault, sqlstate
             assert classify(await raised_by(postgres, raising)) is fault, sqlstate
     await connection.close()
+
+
+@pytest.mark.parametrize("statement", ["SELECT not_yet FROM pg_class", "SELECT not_yet(1)", "SELECT * FROM not_yet"])
+async def test_what_an_older_schema_lacks_is_waited_for(postgres: str, statement: str) -> None:
+    assert classify(await raised_by(postgres, statement)) is Fault.INFRASTRUCTURE
 
 
 async def test_a_connection_that_is_cut_is_infrastructure(postgres: str) -> None:

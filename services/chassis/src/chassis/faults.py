@@ -43,8 +43,10 @@ _INFRASTRUCTURE: Final = frozenset(
         "25P03",  # idle_in_transaction_session_timeout
         "25P04",  # transaction_timeout
         "3D000",  # invalid_catalog_name: the database is not there, yet or any more
-        "3F000",  # invalid_schema_name, and the two below: this service's migration has not run yet
+        "3F000",  # invalid_schema_name, and the four below: this service's migration has not run yet
         "42P01",  # undefined_table
+        "42703",  # undefined_column
+        "42883",  # undefined_function
         "42501",  # insufficient_privilege
         "40003",  # statement_completion_unknown
     }
