@@ -28,12 +28,17 @@ _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_dat
 
 async def check(payments: Payments) -> None:
     """Entries sum to zero per currency, balances are the fold of entries, each new event was told exactly once."""
-    sums = await payments.rows("SELECT currency, sum(amount_minor) FROM payments.ledger_entries GROUP BY 1")
-    assert [currency for currency, total in sums if total != 0] == []
-    assert await payments.rows(_BALANCES) == []
+    await check_ledger(payments)
     stored = await payments.rows("SELECT event_id FROM payments.provider_events")
     told = await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)
     assert Counter(event.data.body["provider_event"]["id"] for event in told) == Counter(row[0] for row in stored)
+
+
+async def check_ledger(payments: Payments) -> None:
+    """Entries sum to zero per currency and phase, and balances are the fold of entries."""
+    sums = await payments.rows("SELECT currency, phase, sum(amount_minor) FROM payments.ledger_entries GROUP BY 1, 2")
+    assert [(currency, phase) for currency, phase, total in sums if total != 0] == []
+    assert await payments.rows(_BALANCES) == []
 
 
 async def net(payments: Payments) -> Net:

@@ -50,6 +50,11 @@ class ServiceProcess:
         return cls(name, variables, directory / f"{name}-{port}.log", port)
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What the process is told; its other commands are told the same."""
+        return {**os.environ, **self.variables}
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -62,7 +67,7 @@ class ServiceProcess:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self.name, "serve"],
-                env={**os.environ, **self.variables},
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
