@@ -30,7 +30,9 @@ class PaymentsSettings(Settings):
     )
     delivery_read_timeout_seconds: float = Field(10.0, gt=0, description="Longest time to receive one body")
     rejected_kept_max_bytes: int = Field(
-        256 * 1_048_576, ge=0, description="Bodies of rejected deliveries kept whole per provider; then by hash only"
+        256 * 1_048_576,
+        ge=0,
+        description="Bodies and headers of rejected deliveries kept per provider; then by hash only",
     )
     signature_tolerance_seconds: int = Field(300, gt=0, description="How far a signature's time may be off, both ways")
     group_commit_max_delay_ms: float = Field(3.0, gt=0, description="Longest wait for deliveries to share a commit")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -197,15 +197,17 @@ async def reject(connection: asyncpg.Connection, rejected: Sequence[Rejected], *
         kept = int(await connection.fetchval(_KEPT_BYTES, provider))
         added = 0
         for each in sorted((each for each in rejected if each.provider == provider), key=lambda each: each.sha256):
-            fits = each.body is not None and kept + added + each.body_bytes <= kept_max_bytes
-            is_new = await connection.fetchval(_REJECT, *_rejected_columns(each, each.body if fits else None))
+            size = len(each.headers) + len(each.body or b"")
+            fits = kept + added + size <= kept_max_bytes
+            kept_of_it = each if fits else replace(each, headers=b"", body=None)
+            is_new = await connection.fetchval(_REJECT, *_rejected_columns(kept_of_it))
             await connection.execute(_COUNT_REJECTED, provider, each.received_at, each.refusal)
-            added += each.body_bytes if fits and is_new else 0
+            added += size if fits and is_new else 0
         if added:
             await connection.execute(_KEEP_BYTES, provider, added)
 
 
-def _rejected_columns(each: Rejected, body: bytes | None) -> Sequence[Any]:
+def _rejected_columns(each: Rejected) -> Sequence[Any]:
     return (
         each.id,
         each.provider,
@@ -214,7 +216,7 @@ def _rejected_columns(each: Rejected, body: bytes | None) -> Sequence[Any]:
         each.status_answered,
         each.refusal,
         each.headers,
-        body,
+        each.body,
         each.body_bytes,
         each.sha256,
     )
