@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
+from chassis.telemetry import metrics
+from chassis.web import Problem
 from contracts.events import MessageDeadLettered, PaymentProviderEventIngested, ProviderEventConflicted
 from contracts.topics import PAYMENTS_EVENTS
+from payments.deliveries.ingress import DeliveryIngress, doors
+from payments.main import service
 from simulator import samples
 
 from tests.payments.providers import (
     GOCARDLESS_SECRET,
+    SECRETS,
     STRIPE_SECRET,
     Payments,
     charge_succeeded,
@@ -27,7 +35,10 @@ from tests.payments.providers import (
     stripe_headers,
     works,
 )
+from tests.support.eventually import eventually
+from tests.support.services import running
 
+Start = Callable[..., Awaitable[Payments]]
 OTHER_SECRET = "whsec_of_somebody_else_0002"
 JUNK = {
     "not JSON": b"{",
@@ -42,6 +53,43 @@ JUNK = {
 }
 
 
+@pytest.fixture
+async def start(database_for: Any, kafka: str, topic_prefix: str) -> AsyncIterator[Start]:
+    """Start the service with settings of the test's own."""
+    async with AsyncExitStack() as stack:
+
+        async def begin(**settings: Any) -> Payments:
+            database = await database_for("payments")
+            started = running(service, database, kafka, topic_prefix, **{**SECRETS, **settings})
+            return await stack.enter_async_context(started)
+
+        yield begin
+
+
+async def parts(given: list[bytes], until: asyncio.Event | None = None) -> AsyncIterator[bytes]:
+    """A body that comes in parts; all but the first wait for `until`."""
+    for number, part in enumerate(given):
+        if number and until is not None:
+            await until.wait()
+        yield part
+    if len(given) == 1 and until is not None:
+        await until.wait()
+
+
+def ingress_of(payments: Payments) -> DeliveryIngress:
+    ingress = payments.runtime.ingress
+    assert isinstance(ingress, DeliveryIngress)
+    return ingress
+
+
+def answered(status: str) -> float:
+    """How often Stripe was answered so."""
+    return (
+        metrics.REGISTRY.get_sample_value("backbone_ingress_answers_total", {"source": "stripe", "answer": status})
+        or 0.0
+    )
+
+
 def forged(body: bytes, kind: str) -> dict[str, Any]:
     now = time.time()
     match kind:
@@ -50,7 +98,7 @@ def forged(body: bytes, kind: str) -> dict[str, Any]:
         case "too old":
             return stripe_headers(body, at=now - 301)
         case "too new":
-            return stripe_headers(body, at=now + 302)
+            return stripe_headers(body, at=now + 3_600)
         case "altered byte":
             return stripe_headers(body[:-1] + b" ")
         case "missing":
@@ -120,18 +168,81 @@ async def test_a_body_beyond_the_limit_is_answered_413_and_leaves_its_hash(payme
     assert (await payments.get(f"/deliveries/{kept['id']}"))["body"] is None
 
 
-async def test_rejected_bodies_are_kept_until_the_quota_is_spent_then_by_hash(payments: Payments) -> None:
-    await payments.rows("SELECT 1")
-    quota = payments.runtime.settings.rejected_kept_max_bytes
-    large = 7 * 1_048_576
-    sent = quota // large + 2
-    for number in range(sent):
-        body = b"%03d" % number + b"x" * (large - 3)
-        assert (await post(payments, "gocardless", body, {})).status_code == 498
-    kept, hashed = (await payments.rows("SELECT count(body), count(*) - count(body) FROM payments.webhook_deliveries"))[
-        0
+async def test_rejected_deliveries_are_kept_until_the_quota_is_spent_then_by_hash(start: Start) -> None:
+    quota = 20_000
+    payments = await start(rejected_kept_max_bytes=quota)
+    padding = {"x-padding": "p" * 4_000}
+    for number in range(10):
+        assert (await post(payments, "gocardless", b"%03d" % number, padding)).status_code == 498
+    kept = await payments.rows(
+        "SELECT body IS NOT NULL, octet_length(headers) + coalesce(octet_length(body), 0)"
+        " FROM payments.webhook_deliveries ORDER BY id"
+    )
+    assert [whole for whole, _ in kept] == [True] * 4 + [False] * 6
+    assert all(size == 0 for whole, size in kept if not whole)
+    spent = sum(size for _, size in kept)
+    assert quota - 4_500 < spent <= quota
+    assert await payments.rows("SELECT kept_bytes FROM payments.rejected_bytes WHERE provider = 'gocardless'") == [
+        (spent,)
     ]
-    assert (kept, hashed) == (quota // large, sent - quota // large)
+
+
+async def test_a_body_in_parts_is_taken_like_one(start: Start) -> None:
+    payments = await start(delivery_max_bytes=10_000, deliveries_in_flight_max_bytes=15_000)
+    body = samples.stripe_body(charge_succeeded("october"))
+    headers = stripe_headers(body)
+    halves = [body[:100], body[100:]]
+    assert (await payments.client.post("/webhooks/stripe", content=parts(halves), headers=headers)).status_code == 200
+    assert (await counts(payments))["provider_events"] == 1
+
+    large = [b"x" * 4_000] * 4
+    answer = await payments.client.post("/webhooks/stripe", content=parts(large), headers=headers)
+    assert answer.status_code == 413
+    (kept,) = (await payments.get("/deliveries?state=rejected"))["items"]
+    assert (kept["body_bytes"], kept["refusal"]) == (16_000, "too_large")
+    assert kept["sha256"] == hashlib.sha256(b"x" * 16_000).hexdigest()
+    assert (await payments.get(f"/deliveries/{kept['id']}"))["body"] is None
+
+
+async def test_a_body_that_stops_coming_is_given_up_and_leaves_nothing(start: Start) -> None:
+    payments = await start(delivery_read_timeout_seconds=0.05)
+    never = asyncio.Event()
+    answer = await payments.client.post("/webhooks/stripe", content=parts([b"{"], until=never))
+    assert answer.status_code == 408
+    assert (await counts(payments))["webhook_deliveries"] == 0
+
+
+async def test_more_than_may_be_in_flight_is_asked_to_come_again_and_counted(start: Start) -> None:
+    payments = await start(deliveries_in_flight_max_bytes=10_000)
+    before = answered("503")
+    go_on = asyncio.Event()
+    slow = asyncio.create_task(
+        payments.client.post("/webhooks/stripe", content=parts([b"x" * 6_000, b"x"], until=go_on))
+    )
+    await eventually(lambda: ingress_of(payments).in_flight_bytes == 6_000)
+    for content in (b"x" * 6_000, parts([b"x" * 3_000, b"x" * 3_000])):
+        answer = await payments.client.post("/webhooks/stripe", content=content)
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+    go_on.set()
+    assert (await slow).status_code == 400
+    assert ingress_of(payments).in_flight_bytes == 0
+    assert answered("503") == before + 2
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_sender_that_hangs_up_leaves_nothing(payments: Payments, begun: bool) -> None:
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}] if begun else []
+    messages.append({"type": "http.disconnect"})
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    stripe, _ = doors(payments.runtime.settings)
+    with pytest.raises(Problem, match="hung up"):
+        await ingress_of(payments).take(stripe, [], receive)
+    assert ingress_of(payments).in_flight_bytes == 0
+    assert (await counts(payments))["webhook_deliveries"] == 0
 
 
 async def test_the_same_id_with_other_content_is_kept_and_never_applied(payments: Payments) -> None:
@@ -157,11 +268,22 @@ async def test_volatile_fields_make_no_conflict(payments: Payments) -> None:
     assert (await counts(payments))["provider_events"] == 1
 
 
-async def test_every_active_secret_is_accepted(payments: Payments) -> None:
-    body = samples.stripe_body(charge_succeeded("october"))
-    both = samples.sign_stripe(body, [OTHER_SECRET, STRIPE_SECRET], _now())
+async def test_every_active_secret_is_accepted(start: Start) -> None:
+    payments = await start(
+        stripe_webhook_secrets=f"{OTHER_SECRET}, {STRIPE_SECRET}",
+        gocardless_webhook_secrets=f"{OTHER_SECRET},{GOCARDLESS_SECRET}",
+    )
+    for number, secret in enumerate((OTHER_SECRET, STRIPE_SECRET)):
+        body = samples.stripe_body(charge_succeeded(f"month-{number}"))
+        assert (await post(payments, "stripe", body, stripe_headers(body, secret))).status_code == 200
+    for number, secret in enumerate((OTHER_SECRET, GOCARDLESS_SECRET)):
+        body = samples.gocardless_body([], f"WB{number}")
+        assert (await post(payments, "gocardless", body, gocardless_headers(body, secret))).status_code == 200
+    body = samples.stripe_body(charge_succeeded("rolled"))
+    both = samples.sign_stripe(body, ["whsec_nobody_has_this_0003", STRIPE_SECRET], _now())
     assert (await post(payments, "stripe", body, both)).status_code == 200
-    assert len(GOCARDLESS_SECRET) > 16
+    used = await payments.rows("SELECT DISTINCT verified_by FROM payments.webhook_deliveries ORDER BY 1")
+    assert used == [("gocardless-1",), ("gocardless-2",), ("stripe-1",), ("stripe-2",)]
 
 
 async def test_equal_deliveries_at_once_share_one_event(payments: Payments) -> None:

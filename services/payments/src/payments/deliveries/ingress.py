@@ -23,7 +23,7 @@ from chassis.ids import new_id
 from chassis.service import Part
 from chassis.telemetry import metrics
 from chassis.web import BAD_REQUEST, BODY_TOO_LARGE, OVERLOADED, Problem, ProblemType
-from chassis.web.problems import REQUEST_TIMEOUT
+from chassis.web.problems import REQUEST_TIMEOUT, problem_of
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
@@ -38,6 +38,7 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 log = structlog.get_logger()
 _HEADERS_MAX_BYTES: Final = 16_384
 _HASHED_MAX_BYTES: Final = 64 * 1_048_576
+_HUNG_UP: Final = "The sender hung up before the body was whole."
 _SECRET_HEADERS: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 
 REFUSED_BY_STRIPE_RULES: Final = ProblemType("signature-refused", "The signature proves nothing", 400)
@@ -102,7 +103,8 @@ class DeliveryIngress:
 
     def __init__(self, database: Database, settings: PaymentsSettings) -> None:
         self._settings = settings
-        self._in_flight_bytes = 0
+        self.in_flight_bytes = 0
+        """Bytes of all deliveries that are being received or wait for their commit."""
         limits = GroupLimits(max_delay_seconds=settings.group_commit_max_delay_ms / 1_000)
         self._accepted: GroupCommit[Arrived, None] = GroupCommit(
             database, _accept, name="ingress", size_of=lambda item: len(item.body), limits=limits
@@ -129,6 +131,8 @@ class DeliveryIngress:
         message = await receive()
         taken = 0
         try:
+            if message["type"] == "http.disconnect":
+                raise Problem(BAD_REQUEST, _HUNG_UP)
             if message.get("more_body", False):
                 body, taken = await self._read(message, receive)
             else:
@@ -138,7 +142,7 @@ class DeliveryIngress:
                 body = _Body(whole, taken, hashlib.sha256(whole).digest())
             await self._judge(door, headers, received_at, body)
         finally:
-            self._in_flight_bytes -= taken
+            self.in_flight_bytes -= taken
 
     async def _judge(self, door: Door, headers: RawHeaders, received_at: datetime, body: _Body) -> None:
         limit = self._settings.delivery_max_bytes
@@ -176,19 +180,19 @@ class DeliveryIngress:
                         return _Body(whole, size, digest.digest()), taken
                     message = await receive()
         except BaseException as error:
-            self._in_flight_bytes -= taken
+            self.in_flight_bytes -= taken
             if isinstance(error, TimeoutError):
                 seconds = self._settings.delivery_read_timeout_seconds
                 raise Problem(REQUEST_TIMEOUT, f"The body was not whole after {seconds:g} s.") from None
             raise
         if message["type"] == "http.disconnect":
-            self._in_flight_bytes -= taken
-            raise Problem(BAD_REQUEST, "The sender hung up before the body was whole.")
+            self.in_flight_bytes -= taken
+            raise Problem(BAD_REQUEST, _HUNG_UP)
         return _Body(None, size, digest.digest()), taken
 
     def _take(self, size_bytes: int) -> None:
-        self._in_flight_bytes += size_bytes
-        if self._in_flight_bytes > self._settings.deliveries_in_flight_max_bytes:
+        self.in_flight_bytes += size_bytes
+        if self.in_flight_bytes > self._settings.deliveries_in_flight_max_bytes:
             raise Problem(OVERLOADED, "Too many deliveries arrive at once. Send this one again.")
 
     async def _keep_rejected(
@@ -222,8 +226,9 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._ingress.take(self._door, scope["headers"], receive)
-        except Problem as problem:
-            metrics.INGRESS_ANSWERS.labels(self._door.provider, str(problem.type.status)).inc()
+        except Exception as error:
+            # Whoever answers for it (chassis.web.edge) makes the same problem of it.
+            metrics.INGRESS_ANSWERS.labels(self._door.provider, str(problem_of(error).type.status)).inc()
             raise
         self._accepted.inc()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
