@@ -1,8 +1,9 @@
 """Does the log hold together? Every row against its exact bytes, every offset against the accounts, every guard.
 
 It reads as the service's own role, in one snapshot, page by page, and reports what it finds as it goes: memory stays
-flat however long the log is. What it cannot see stands in decisions/what-the-log-proves.md: whoever owns the database can rewrite the
-log together with all that proves it. Tested in tests/audit/test_verification.py, by tampering as a superuser.
+flat however long the log is. Whoever owns the database can rewrite the log together with all that proves it; what
+follows from that stands in decisions/what-the-log-proves.md. Tested in tests/audit/test_verification.py, by tampering
+as a superuser.
 """
 
 from __future__ import annotations

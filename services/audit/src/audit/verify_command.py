@@ -49,7 +49,10 @@ def verify(load: Callable[[], AuditSettings], arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     return _Parser(
         prog="python -m audit verify",
-        description=verification.__doc__,
+        description=(
+            "Check every row against its exact bytes, every offset against the accounts, and every guard,\n"
+            "as the role that AUDIT_DATABASE_URL names. Nothing is changed; progress is shown on a terminal."
+        ),
         epilog=(
             "Exit codes: 0 fine; 1 tampered (row, missing, truncated, missing_guard); 2 incomplete (coverage_gap); "
             f"3 cannot verify, or called wrongly. At most {_KEEP_FINDINGS} findings are printed."
