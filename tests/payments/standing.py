@@ -49,8 +49,10 @@ async def net(payments: Payments) -> Net:
 async def view(payments: Payments) -> tuple[list[Any], list[Any]]:
     """Payments and invoices as they are shown, without what differs from run to run: ids and versions."""
     found = await payments.rows(
-        "SELECT key, state, amount_minor, currency, member_id, awaiting, created_at::text, snapshot"
-        " FROM payments.payments WHERE NOT superseded ORDER BY key"
+        "SELECT key, state, amount_minor, currency, member_id, awaiting, created_at::text, snapshot,"
+        " (SELECT jsonb_agg(to_jsonb(a) - 'payment_id' ORDER BY a.number) FROM payments.payment_attempts AS a"
+        "  WHERE a.payment_id = p.id) AS attempts"
+        " FROM payments.payments AS p WHERE NOT superseded ORDER BY key"
     )
     invoices = await payments.rows(
         "SELECT key, reference, state, total_minor, gst_minor, issued_at::text, paid_at::text, member_id"

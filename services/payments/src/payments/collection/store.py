@@ -108,18 +108,28 @@ _SAVE_PAYMENT = Statement(
         superseded = false, version = held.version + 1
     """
 )
-_SAVE_REFERENCE = Statement(
+# What belongs to payments, whole: an attempt that the facts no longer show (a PaymentIntent's own, once its charge is
+# known) goes. Rows are written in one order, so that no two writers wait for each other in a ring.
+_SAVE_PARTS = Statement(
     """
-    INSERT INTO payments.payment_references (reference, payment_id)
-    SELECT * FROM unnest(CAST(:references AS text[]), CAST(:payments AS uuid[])) ORDER BY 1, 2
-    ON CONFLICT DO NOTHING
-    """
-)
-_SAVE_ATTEMPT = Statement(
-    """
+    WITH told AS (
+        SELECT * FROM unnest(
+            CAST(:payments AS uuid[]), CAST(:attempts AS text[]), CAST(:numbers AS integer[]), CAST(:states AS text[]),
+            CAST(:at AS timestamptz[]), CAST(:failure_codes AS text[]), CAST(:decline_codes AS text[]),
+            CAST(:failure_messages AS text[]))
+            AS t (payment_id, attempt, number, state, at, failure_code, decline_code, failure_message)
+    ), gone AS (
+        DELETE FROM payments.payment_attempts AS held
+        WHERE held.payment_id = ANY(CAST(:saved AS uuid[]))
+          AND NOT EXISTS (SELECT FROM told WHERE told.payment_id = held.payment_id AND told.attempt = held.attempt)
+    ), referenced AS (
+        INSERT INTO payments.payment_references (reference, payment_id)
+        SELECT * FROM unnest(CAST(:references AS text[]), CAST(:referenced AS uuid[])) ORDER BY 1, 2
+        ON CONFLICT DO NOTHING
+    )
     INSERT INTO payments.payment_attempts
         (payment_id, attempt, number, state, at, failure_code, decline_code, failure_message)
-    VALUES (:payment_id, :attempt, :number, :state, :at, :failure_code, :decline_code, :failure_message)
+    SELECT * FROM told ORDER BY 1, 2
     ON CONFLICT (payment_id, attempt) DO UPDATE SET
         number = excluded.number, state = excluded.state, at = excluded.at, failure_code = excluded.failure_code,
         decline_code = excluded.decline_code, failure_message = excluded.failure_message
@@ -254,11 +264,15 @@ async def save_payments(
     ordered = sorted(views, key=lambda pair: pair[0].key)
     await _SAVE_PAYMENT.each(connection, [_payment_row(view, snapshot, ids) for view, snapshot in ordered])
     references = sorted({(key.id, ids.payment(view.key)) for view, _ in ordered for key in (view.key, *view.objects)})
-    await _SAVE_REFERENCE.all(
+    await _SAVE_PARTS.all(
         connection,
-        {"references": [reference for reference, _ in references], "payments": [number for _, number in references]},
+        {
+            "saved": [ids.payment(view.key) for view, _ in ordered],
+            "references": [reference for reference, _ in references],
+            "referenced": [payment for _, payment in references],
+            **_attempt_columns([view for view, _ in ordered], ids),
+        },
     )
-    await _SAVE_ATTEMPT.each(connection, [row for view, _ in ordered for row in _attempt_rows(view, ids)])
 
 
 async def supersede_payments(connection: AsyncConnection, keys: Collection[Key]) -> None:
@@ -293,20 +307,22 @@ def _payment_row(view: PaymentView, snapshot: Mapping[str, Any], ids: Ids) -> di
     }
 
 
-def _attempt_rows(view: PaymentView, ids: Ids) -> list[dict[str, Any]]:
-    return [
-        {
-            "payment_id": ids.payment(view.key),
-            "attempt": attempt.id,
-            "number": number,
-            "state": attempt.state,
-            "at": attempt.at,
-            "failure_code": attempt.failure and attempt.failure.code,
-            "decline_code": attempt.failure and attempt.failure.decline_code,
-            "failure_message": attempt.failure and attempt.failure.message,
-        }
+def _attempt_columns(views: Sequence[PaymentView], ids: Ids) -> dict[str, list[Any]]:
+    made = [
+        (ids.payment(view.key), number, attempt, attempt.failure)
+        for view in views
         for number, attempt in enumerate(view.attempts, 1)
     ]
+    return {
+        "payments": [payment for payment, _, _, _ in made],
+        "numbers": [number for _, number, _, _ in made],
+        "attempts": [attempt.id for _, _, attempt, _ in made],
+        "states": [attempt.state for _, _, attempt, _ in made],
+        "at": [attempt.at for _, _, attempt, _ in made],
+        "failure_codes": [failure and failure.code for *_, failure in made],
+        "decline_codes": [failure and failure.decline_code for *_, failure in made],
+        "failure_messages": [failure and failure.message for *_, failure in made],
+    }
 
 
 def _invoice_row(view: InvoiceView, ids: Ids) -> dict[str, Any]:

@@ -106,8 +106,10 @@ CREATE INDEX member_customers_member ON payments.member_customers (member_id);
 
 GRANT SELECT, INSERT ON payments.provider_facts, payments.fact_names TO payments;
 
-GRANT SELECT, INSERT, UPDATE ON payments.provider_objects, payments.payments, payments.payment_attempts,
-    payments.invoices, payments.members TO payments;
+GRANT SELECT, INSERT, UPDATE ON payments.provider_objects, payments.payments, payments.invoices,
+    payments.members TO payments;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON payments.payment_attempts TO payments;
 
 GRANT SELECT, INSERT ON payments.payment_references TO payments;
 
