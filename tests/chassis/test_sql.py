@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from chassis.database import Database
+from chassis.faults import Fault, classify
 from chassis.sql import Statement
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from tests.support import specimen
 from tests.support.infrastructure import TemporaryDatabase
@@ -77,6 +77,7 @@ async def test_a_connection_that_died_in_the_pool_is_replaced(database: Database
         name = (await tx.connection.execute(text("SELECT current_database()"))).scalar_one()
     await admin.fetch(query, specimen.SCHEMA, name)
     await admin.close()
-    with pytest.raises(DBAPIError, match="connection"):
+    with pytest.raises(Exception, match="connection") as lost:
         await names(database)
+    assert classify(lost.value) is Fault.INFRASTRUCTURE
     assert await names(database) == []

@@ -25,19 +25,19 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import outbox
 from chassis.database import Database
 from chassis.faults import Fault, classify
+from chassis.sql import Statement
 from chassis.telemetry import metrics
 from chassis.transaction import Transaction
 
 Item = TypeVar("Item")
 log = structlog.get_logger()
 _random: Final = random.SystemRandom()
-_CHECK_NOW: Final = text("SET CONSTRAINTS ALL IMMEDIATE")
+_CHECK_NOW: Final = Statement("SET CONSTRAINTS ALL IMMEDIATE")
 _CONFLICTS_BEFORE_FEWER_ITEMS: Final = 3
 
 
@@ -207,7 +207,7 @@ async def _attempt(database: Database, work: Work[Item], plan: _Plan) -> tuple[i
         if plan.isolate and claimed.items:
             poisoned, flushed = await _isolate(tx, database.schema, work, claimed.items)
             set_aside += poisoned
-            await tx.connection.execute(_CHECK_NOW)
+            await _CHECK_NOW.all(tx.connection)
         elif claimed.items:
             flushed = await _handle_all(tx, database.schema, work, claimed.items)
         left = len(tx.outgoing)
@@ -220,7 +220,7 @@ async def _handle_all(tx: Transaction, schema: str, work: Work[Item], items: Seq
     """Handle a batch that is expected to be healthy, without savepoints; returns how many events it emitted."""
     try:
         await work.handle(tx, items)
-        await tx.connection.execute(_CHECK_NOW)
+        await _CHECK_NOW.all(tx.connection)
         return await _flush(tx, schema, 0)
     except Exception as error:
         if classify(error) is Fault.POISON and not isinstance(error, BatchLostError):
@@ -277,7 +277,7 @@ async def check_deferred(connection: AsyncConnection) -> None:
     # Rolling the savepoint back is what restores each constraint's own mode, and lets it be checked again.
     savepoint = await connection.begin_nested()
     try:
-        await connection.execute(_CHECK_NOW)
+        await _CHECK_NOW.all(connection)
     finally:
         await savepoint.rollback()
 

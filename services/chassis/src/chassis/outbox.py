@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from sqlalchemy import (
@@ -33,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.sql import Statement
 from chassis.transaction import EVENT_MAX_BYTES, Outgoing
 
 OUTBOX_STORAGE: Final = {
@@ -51,6 +53,9 @@ OUTBOX_STORAGE: Final = {
     "toast.autovacuum_vacuum_cost_delay": 0,
 }
 """Storage parameters that keep the table small under constant churn, as soon as autovacuum_naptime allows."""
+
+MEASURED_MAX_ROWS: Final = 1_000_000
+_PARKED: Final = "topic, key, event_id::text AS event_id, reason, parked_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +108,9 @@ def outbox_table(metadata: MetaData) -> Table:
     )
 
 
-async def insert(connection: AsyncConnection, schema: str, rows: Sequence[Outgoing]) -> None:
-    """Write the events of one transaction, in their order, in one statement."""
-    if not rows:
-        return
-    statement = text(
+@cache
+def _insert_into(schema: str) -> Statement:
+    return Statement(
         f"""
         INSERT INTO {schema}.outbox (event_id, topic, key, value)
         SELECT event_id, topic, key, value
@@ -117,8 +120,14 @@ async def insert(connection: AsyncConnection, schema: str, rows: Sequence[Outgoi
         ORDER BY position
         """
     )
-    await connection.execute(
-        statement,
+
+
+async def insert(connection: AsyncConnection, schema: str, rows: Sequence[Outgoing]) -> None:
+    """Write the events of one transaction, in their order, in one statement."""
+    if not rows:
+        return
+    await _insert_into(schema).all(
+        connection,
         {
             "ids": [row.event_id for row in rows],
             "topics": [row.topic for row in rows],
@@ -129,7 +138,10 @@ async def insert(connection: AsyncConnection, schema: str, rows: Sequence[Outgoi
 
 
 async def measure(connection: AsyncConnection, schema: str) -> OutboxState:
-    """Measure the outbox now; events of parked keys are counted apart, so that they do not hide a relay that lags."""
+    """Measure the outbox now; events of parked keys are counted apart, so that they do not hide a relay that lags.
+
+    The oldest MEASURED_MAX_ROWS rows are looked at: beyond them the table's bytes alone tell how much there is.
+    """
     statement = text(
         f"""
         SELECT count(*) FILTER (WHERE parked.key IS NULL) AS depth,
@@ -138,7 +150,7 @@ async def measure(connection: AsyncConnection, schema: str) -> OutboxState:
                pg_total_relation_size('{schema}.outbox') AS table_bytes,
                (SELECT count(*) FROM {schema}.outbox_parked_keys) AS parked_keys,
                count(*) FILTER (WHERE parked.key IS NOT NULL) AS parked_rows
-        FROM {schema}.outbox AS waiting
+        FROM (SELECT topic, key, created_at FROM {schema}.outbox ORDER BY id LIMIT {MEASURED_MAX_ROWS}) AS waiting
         LEFT JOIN {schema}.outbox_parked_keys AS parked
                ON parked.topic = waiting.topic AND parked.key = waiting.key
         """
@@ -147,21 +159,26 @@ async def measure(connection: AsyncConnection, schema: str) -> OutboxState:
     return OutboxState(**row._mapping)
 
 
-async def parked(connection: AsyncConnection, schema: str, *, limit: int = 100) -> list[ParkedKey]:
-    """The keys that stand aside, those parked first before the others."""
+async def parked(
+    connection: AsyncConnection, schema: str, *, limit: int = 100, after: str | None = None
+) -> list[ParkedKey]:
+    """The keys that stand aside, `limit` of them, that with the oldest event first, from behind the event `after`."""
     statement = text(
         f"""
-        SELECT topic, key, event_id::text AS event_id, reason, parked_at
-        FROM {schema}.outbox_parked_keys ORDER BY parked_at, topic, key LIMIT :limit
+        SELECT {_PARKED} FROM {schema}.outbox_parked_keys
+        WHERE CAST(:after AS uuid) IS NULL OR event_id > CAST(:after AS uuid)
+        ORDER BY event_id LIMIT :limit
         """
     )
-    return [ParkedKey(**row._mapping) for row in await connection.execute(statement, {"limit": limit})]
+    rows = await connection.execute(statement, {"limit": limit, "after": after})
+    return [ParkedKey(**row._mapping) for row in rows]
 
 
-async def unpark(connection: AsyncConnection, schema: str, topic: str, key: str) -> bool:
-    """Let the events of a parked key go on, in their order; False when it was not parked.
+async def unpark(connection: AsyncConnection, schema: str, topic: str, key: str) -> ParkedKey | None:
+    """Let the events of a parked key go on, in their order; returns what stood aside, None when nothing did.
 
     The relay parks it again, with a new reason, where its first event still cannot be sent.
     """
-    statement = text(f"DELETE FROM {schema}.outbox_parked_keys WHERE topic = :topic AND key = :key RETURNING key")
-    return (await connection.execute(statement, {"topic": topic, "key": key})).first() is not None
+    statement = text(f"DELETE FROM {schema}.outbox_parked_keys WHERE topic = :topic AND key = :key RETURNING {_PARKED}")
+    row = (await connection.execute(statement, {"topic": topic, "key": key})).one_or_none()
+    return None if row is None else ParkedKey(**row._mapping)
