@@ -25,12 +25,13 @@ from backbone.settings import DEFAULT_PORTS
 LIMIT_SECONDS = 240
 FIRST_MONTH_OWED = "A$110.00"
 SECOND_MONTH_OWED = "A$220.00"
+# What an owner must be able to read, however it is worded.
 SENTENCES = [
-    "Maria Rossi added member Mark Stevens",
-    "a failed charge of A$110.00 for Mark Stevens because insufficient funds",
-    "a successful charge of A$110.00 for Mark Stevens",
-    "a confirmed direct debit of A$110.00 for Mark Stevens",
-    "for Mark Stevens because insufficient funds",
+    r"Maria Rossi .*Mark Stevens",
+    r"Stripe .*failed.* A\$110\.00 .*Mark Stevens.*insufficient funds",
+    r"Stripe .*success.* A\$110\.00 .*Mark Stevens",
+    r"GoCardless .*confirmed.* A\$110\.00 .*Mark Stevens",
+    r"GoCardless .*late.* A\$110\.00 .*Mark Stevens.*insufficient funds",
 ]
 
 
@@ -134,7 +135,7 @@ def test_the_audit_log_reads_in_order_with_pointers(months: tuple[str, str]) -> 
     assert all(re.fullmatch(r"[a-z-]+/\d+/\d+", pointer) for pointer in pointers)
     assert len(set(pointers)) == len(pointers)
     for sentence in SENTENCES:
-        assert any(sentence in record for record in records), sentence
+        assert any(re.search(sentence, record) for record in records), sentence
 
 
 def test_the_log_verifies_and_the_delay_is_told(months: tuple[str, str]) -> None:

@@ -90,6 +90,7 @@ def demo() -> None:
     terminal = Terminal(console)
     with _stack(terminal) as opened:
         opened.up({})
+        terminal.at_rest()
         try:
             play(opened, console, terminal)
         except KeyboardInterrupt:

@@ -47,6 +47,13 @@ class Terminal:
                 self._bar.remove_task(task)
             self._console.print(sentence, soft_wrap=True, markup=False)
 
+    def at_rest(self) -> None:
+        """Take away what was under way in threads that have ended."""
+        with self._lock:
+            for task, _ in self._tasks.values():
+                self._bar.remove_task(task)
+            self._tasks.clear()
+
     def check(self) -> None:
         if self._interrupted.is_set():
             raise KeyboardInterrupt
