@@ -26,10 +26,16 @@ from payments.providers.interpreting import NotUnderstood, Understood, interpret
 from payments.providers.reading import read_gocardless, read_stripe
 
 _LETTER_MAX_BYTES: Final = 1_048_576
-_CLAIM = text(
+_CLAIM_MAX_BYTES: Final = 16 * 1_048_576
+# How large a body is comes by a lookup of each row: a join might read every delivery there is.
+_CLAIM = Statement(
     """
     SELECT p.id, p.kind, p.delivery_id, p.position, p.provider_event_id, p.fetched_id, p.subject, p.received_at,
-           p.was_member_id, p.was_member_name
+           p.was_member_id, p.was_member_name,
+           CASE WHEN p.fetched_id IS NULL
+                THEN (SELECT d.body_bytes FROM payments.webhook_deliveries AS d WHERE d.id = p.delivery_id)
+                ELSE (SELECT octet_length(f.body) FROM payments.fetched_objects AS f WHERE f.id = p.fetched_id)
+           END AS body_bytes
     FROM payments.pending_events AS p ORDER BY p.id LIMIT :limit FOR UPDATE SKIP LOCKED
     """
 )
@@ -158,8 +164,22 @@ Input = EventInput | FetchedInput | RefoldInput | UnusableInput
 
 async def claim(connection: AsyncConnection, limit: int, *, livemode: bool) -> Claimed[Input]:
     """Take rows of the queue in their order, each as what it turns out to be; their deliveries are locked."""
-    rows = (await connection.execute(_CLAIM, {"limit": limit})).all()
-    return await interpreted(connection, rows, livemode=livemode)
+    rows = await _CLAIM.all(connection, {"limit": limit})
+    return await interpreted(connection, _within(rows, _CLAIM_MAX_BYTES), livemode=livemode)
+
+
+def _within(rows: Sequence[Row[Any]], max_bytes: int) -> Sequence[Row[Any]]:
+    """The first of `rows`: one, and as many more as their bodies, each counted once, leave room for."""
+    seen: set[Any] = set()
+    size = 0
+    for number, row in enumerate(rows):
+        body = row.delivery_id or row.fetched_id
+        if body is not None and body not in seen:
+            seen.add(body)
+            size += row.body_bytes
+        if number and size > max_bytes:
+            return rows[:number]
+    return rows
 
 
 async def interpreted(connection: AsyncConnection, rows: Sequence[Row[Any]], *, livemode: bool) -> Claimed[Input]:
