@@ -124,11 +124,15 @@ CREATE TABLE payments.pending_events (
 
 CREATE INDEX pending_events_delivery ON payments.pending_events (delivery_id);
 
-GRANT SELECT, INSERT, UPDATE ON payments.webhook_deliveries, payments.provider_events TO payments;
+-- What arrived is evidence: the service may note what became of it and change nothing else.
+GRANT SELECT, INSERT, UPDATE (state, attempts, last_received_at) ON payments.webhook_deliveries TO payments;
 
-GRANT SELECT, UPDATE ON payments.rejected_bytes TO payments;
+GRANT SELECT, INSERT, UPDATE (deliveries, outcome, outcome_words, payment_id, ingested_at)
+    ON payments.provider_events TO payments;
 
-GRANT SELECT, INSERT, UPDATE ON payments.rejections TO payments;
+GRANT SELECT, UPDATE (kept_bytes) ON payments.rejected_bytes TO payments;
+
+GRANT SELECT, INSERT, UPDATE (deliveries, told) ON payments.rejections TO payments;
 
 GRANT SELECT, INSERT ON payments.fetched_objects TO payments;
 
