@@ -52,6 +52,7 @@ GOOD = payloads.body(payloads.stripe_event("charge.succeeded", payloads.charge()
         (b'{"id":"evt_1","type":["charge.succeeded"]}', "wrong_shape"),
         (b'{"id":"evt_1","type":"charge.succeeded","livemode":"yes"}', "wrong_shape"),
         (b'{"id":"evt_1","type":"charge.succeeded","account":"a/b"}', "wrong_shape"),
+        (b'{"id":"evt_1","type":"charge.succeeded","account":"acct_\\u00e9"}', "wrong_shape"),
         (b'{"id":"evt_1","type":"charge.succeeded","data":"none"}', "wrong_shape"),
         (b'{"id":"evt_1","type":"charge.succeeded","data":{"object":[1]}}', "wrong_shape"),
     ],

@@ -125,7 +125,12 @@ class Fetcher:
         try:
             body = await self._clients.read(due.key)
         except ObjectNotReadError as error:
-            await self._failed(due, error)
+            await self._failed(due, error.told)
+            return
+        except Exception as error:
+            # Something about this one object: it is tried again ever more seldom, and the others go on.
+            log.exception("fetcher.broke", key=due.key.text)
+            await self._failed(due, type(error).__name__)
             return
         fetched_id = new_id()
         async with self._database.transaction() as tx:
@@ -135,11 +140,11 @@ class Fetcher:
             await tx.connection.execute(_FORGET, {"keys": [due.key.text]})
         self._fetched.set()
 
-    async def _failed(self, due: Due, error: ObjectNotReadError) -> None:
+    async def _failed(self, due: Due, told: str) -> None:
         wait = _BACK_OFF_SECONDS[min(due.attempts, len(_BACK_OFF_SECONDS)) - 1]
-        log.warning("fetcher.not_read", key=due.key.text, attempts=due.attempts, told=error.told, wait_seconds=wait)
+        log.warning("fetcher.not_read", key=due.key.text, attempts=due.attempts, told=told, wait_seconds=wait)
         async with self._database.transaction() as tx:
-            given = {"told": error.told, "wait": wait, "key": due.key.text, "now": real_now()}
+            given = {"told": told, "wait": wait, "key": due.key.text, "now": real_now()}
             await tx.connection.execute(_FAILED, given)
 
     async def stop(self) -> None:

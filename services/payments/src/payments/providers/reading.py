@@ -100,8 +100,9 @@ def _account(given: Mapping[str, Any], *names: str) -> str:
     for name in names:
         account = text_or_none(given, name)
         if account:
-            if "/" in account:
-                raise UnreadableError(UnreadableReason.WRONG_SHAPE, f"{name} contains a slash")
+            # It becomes part of keys, and a header when an object is read.
+            if "/" in account or not account.isascii():
+                raise UnreadableError(UnreadableReason.WRONG_SHAPE, f"{name} contains a slash or is not ASCII")
             return account
     return OWN_ACCOUNT
 
