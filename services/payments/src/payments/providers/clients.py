@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -73,24 +74,22 @@ class ProviderClients:
 
         Raises ObjectNotReadError.
         """
-        if not key.id.isascii() or "/" in key.id:
-            raise ObjectNotReadError(key, "there is no address for it")
         match key.provider, key.kind:
             case "stripe", kind if kind == CHARGE:
                 account = {} if key.account == OWN_ACCOUNT else {"Stripe-Account": key.account}
-                return await _get(self.stripe, key, f"/v1/charges/{key.id}", account)
+                return await _get(self.stripe, key, f"/v1/charges/{_segment(key, key.id)}", account)
             case "gocardless", kind if kind == DEBIT:
                 return await self._debit(key)
             case _:
                 raise ObjectNotReadError(key, "there is no address for it")
 
     async def _debit(self, key: Key) -> bytes:
-        payment = _object(key, await _get(self.gocardless, key, f"/payments/{key.id}"))
+        payment = _object(key, await _get(self.gocardless, key, f"/payments/{_segment(key, key.id)}"))
         described = payment.get("payments")
         links = described.get("links") if isinstance(described, dict) else None
         mandate = links.get("mandate") if isinstance(links, dict) else None
-        if isinstance(mandate, str) and mandate.isascii() and "/" not in mandate:
-            payment |= _object(key, await _get(self.gocardless, key, f"/mandates/{mandate}"))
+        if isinstance(mandate, str) and mandate:
+            payment |= _object(key, await _get(self.gocardless, key, f"/mandates/{_segment(key, mandate)}"))
         return orjson.dumps(payment)
 
     async def aclose(self) -> None:
@@ -99,10 +98,17 @@ class ProviderClients:
         await self.gocardless.aclose()
 
 
+def _segment(key: Key, id_: str) -> str:
+    """The id as one segment of a path: whatever it holds, it leads nowhere else."""
+    if id_ in {".", ".."}:
+        raise ObjectNotReadError(key, "there is no address for it")
+    return quote(id_, safe="")
+
+
 async def _get(client: httpx.AsyncClient, key: Key, path: str, headers: dict[str, str] | None = None) -> bytes:
     try:
         answer = await client.get(path, headers=headers)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ObjectNotReadError(key, type(error).__name__) from error
     if answer.status_code != httpx.codes.OK:
         raise ObjectNotReadError(key, f"status {answer.status_code} for {path}")
