@@ -50,7 +50,21 @@ def _indented(document: dict[str, Any]) -> bytes:
 
 def _charge_succeeded(run: str) -> dict[str, Any]:
     created = int(datetime.now(UTC).timestamp())
-    charge = {
+    return {
+        "id": stripe_event_id(run, 0),
+        "object": "event",
+        "api_version": "2025-03-31.basil",
+        "created": created,
+        "data": {"object": _charge(run, created)},
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {"id": f"req_{run}{_NUMBER}", "idempotency_key": f"key_{run}{_NUMBER}"},
+        "type": "charge.succeeded",
+    }
+
+
+def _charge(run: str, created: int) -> dict[str, Any]:
+    return {
         "id": f"ch_{run}{_NUMBER}",
         "object": "charge",
         "amount": 11000,
@@ -60,20 +74,7 @@ def _charge_succeeded(run: str) -> dict[str, Any]:
         "application_fee": None,
         "application_fee_amount": None,
         "balance_transaction": f"txn_{run}{_NUMBER}",
-        "billing_details": {
-            "address": {
-                "city": "Sydney",
-                "country": "AU",
-                "line1": None,
-                "line2": None,
-                "postal_code": "2000",
-                "state": "NSW",
-            },
-            "email": None,
-            "name": "Mark Stevens",
-            "phone": None,
-            "tax_id": None,
-        },
+        "billing_details": _billing_details(),
         "calculated_statement_descriptor": "MEMBERSHIP",
         "captured": True,
         "created": created,
@@ -116,17 +117,11 @@ def _charge_succeeded(run: str) -> dict[str, Any]:
         "transfer_data": None,
         "transfer_group": None,
     }
-    return {
-        "id": stripe_event_id(run, 0),
-        "object": "event",
-        "api_version": "2025-03-31.basil",
-        "created": created,
-        "data": {"object": charge},
-        "livemode": False,
-        "pending_webhooks": 1,
-        "request": {"id": f"req_{run}{_NUMBER}", "idempotency_key": f"key_{run}{_NUMBER}"},
-        "type": "charge.succeeded",
-    }
+
+
+def _billing_details() -> dict[str, Any]:
+    address = {"city": "Sydney", "country": "AU", "line1": None, "line2": None, "postal_code": "2000", "state": "NSW"}
+    return {"address": address, "email": None, "name": "Mark Stevens", "phone": None, "tax_id": None}
 
 
 def _card() -> dict[str, Any]:
