@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +13,10 @@ from payments.collection.fetching import Fetcher
 from payments.collection.objects import Key
 from payments.main import service
 from payments.providers.clients import ObjectNotReadError, ProviderClients
+from sqlalchemy.exc import IntegrityError
 
 from tests.payments.providers import SECRETS, Payments
+from tests.support.eventually import eventually
 from tests.support.infrastructure import TemporaryDatabase
 from tests.support.services import running
 
@@ -86,11 +89,17 @@ def _charge(id_: str, account: str = "self") -> Key:
     return Key("stripe", account, "charge", id_)
 
 
-async def _want(payments: Payments, *keys: Key) -> None:
+async def _as_owner(payments: Payments, statement: str, *given: tuple[str]) -> None:
     connection = await asyncpg.connect(payments.place.owner_url_for("payments"))
-    query = "INSERT INTO payments.fetches (key, why, due_at, attempts) VALUES ($1, 'a test', now(), 0)"
-    await connection.executemany(query, [(key.text,) for key in keys])
-    await connection.close()
+    try:
+        await connection.executemany(statement, given or [()])
+    finally:
+        await connection.close()
+
+
+async def _want(payments: Payments, *keys: Key) -> None:
+    statement = "INSERT INTO payments.fetches (key, why, due_at, attempts) VALUES ($1, 'a test', now(), 0)"
+    await _as_owner(payments, statement, *((key.text,) for key in keys))
 
 
 def _fetcher(payments: Payments, clients: ProviderClients) -> Fetcher:
@@ -136,3 +145,32 @@ async def test_an_id_that_means_a_directory_is_never_asked_for(
     with pytest.raises(ObjectNotReadError, match="no address"):
         await clients.read(Key("gocardless", "self", "payment", "PM1"))
     assert provider.asked == ["/payments/PM1"]
+
+
+async def test_a_step_ends_when_its_last_read_has_ended_even_where_another_failed(
+    payments: Payments, provider: Provider, clients: ProviderClients
+) -> None:
+    """The clients are closed after it: a read that still went on would lose its connection."""
+    answering = threading.Event()
+
+    def slowly(handler: BaseHTTPRequestHandler) -> None:
+        answering.wait()
+        _says_nothing(handler)
+
+    provider.answers["/v1/charges/ch_slow"] = slowly
+    await _as_owner(payments, "ALTER TABLE payments.fetched_objects ADD CHECK (key NOT LIKE '%ch_refused')")
+    await _want(payments, _charge("ch_refused"), _charge("ch_slow"))
+    step = asyncio.create_task(_fetcher(payments, clients).step())
+    try:
+        await eventually(lambda: _asked(provider), lambda asked: len(asked) == 2)
+        done, _ = await asyncio.wait({step}, timeout=0.5)
+        assert not done
+    finally:
+        answering.set()
+    with pytest.raises(IntegrityError, match="ch_refused"):
+        await step
+    assert await payments.rows("SELECT key FROM payments.fetched_objects") == [("stripe/self/charge/ch_slow",)]
+
+
+async def _asked(provider: Provider) -> list[str]:
+    return provider.asked

@@ -113,12 +113,17 @@ class Fetcher:
             self._ended.set()
 
     async def step(self) -> int:
-        """Read everything that is due now, side by side; returns how many objects that were."""
+        """Read everything that is due now, side by side; returns how many objects that were.
+
+        Ends when the last of them has ended. Raises the first error of one whose outcome could not be kept.
+        """
         async with self._database.transaction() as tx:
             given = {"now": real_now(), "trying": _TRYING_SECONDS, "limit": _AT_ONCE}
             rows = await tx.connection.execute(_CLAIM, given)
             due = [Due(Key.parse(row.key), row.attempts) for row in rows]
-        await asyncio.gather(*(self._fetch(each) for each in due))
+        for ended in await asyncio.gather(*(self._fetch(each) for each in due), return_exceptions=True):
+            if ended is not None:
+                raise ended
         return len(due)
 
     async def _fetch(self, due: Due) -> None:
