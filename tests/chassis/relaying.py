@@ -126,7 +126,7 @@ class Ground:
 
     async def unpark(self, key: str, topic: str = TOPIC) -> bool:
         async with self.database.transaction() as tx:
-            return await outbox.unpark(tx.connection, self.schema, topic, key)
+            return await outbox.unpark(tx.connection, self.schema, topic, key) is not None
 
     async def query(self, statement: str) -> list[asyncpg.Record]:
         """Ask as the administrator."""

@@ -18,7 +18,7 @@ class Following(Poller):
     """Does as its script says, step after step, and then finds nothing more."""
 
     name: ClassVar[str] = "following"
-    idle_seconds: ClassVar[float] = FOR_EVER_SECONDS
+    idle_seconds = FOR_EVER_SECONDS
 
     def __init__(self, script: Sequence[bool | Exception] = (), *, unready: str | None = None) -> None:
         super().__init__(unready=unready)

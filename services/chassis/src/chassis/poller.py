@@ -26,7 +26,7 @@ class Poller(ABC):
     """One part of a service's process; what it does is its `step`."""
 
     name: ClassVar[str]
-    idle_seconds: ClassVar[float]
+    idle_seconds: float
     """How long to wait, after a step that found nothing, before the next one; `wake` cuts it short."""
 
     def __init__(self, *, unready: str | None = None) -> None:

@@ -25,6 +25,7 @@ from chassis.consumer import Consumer
 from chassis.database import Database, Wake, create_engine
 from chassis.dead_letters import Retrier
 from chassis.letters_http import dead_letters_router
+from chassis.outbox_watch import OutboxWatch
 from chassis.relay import Relay
 from chassis.settings import Settings
 from chassis.tokens import Verifier
@@ -169,7 +170,7 @@ class Runtime(Generic[S]):
         settings, service = self.settings, self.service
         parts: list[Part] = [] if self.ingress is None else [*self.ingress.parts]
         if settings.relay:
-            parts.append(Relay.of(self.database, settings))
+            parts += [Relay.of(self.database, settings), OutboxWatch.of(self.database, settings)]
         if settings.consume:
             parts += [consumer.runner(self.database, settings) for consumer in service.consumers]
         if settings.work:

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     consume: bool = Field(True, description="Consume topics in this process")
     work: bool = Field(True, description="Run the service's workers in this process")
     relay: bool = Field(True, description="Let this process relay the outbox (one of all relays works at a time)")
+    outbox_alarm_rows: int = Field(100_000, gt=0, description="Events that wait in the outbox before it is an alarm")
+    outbox_alarm_age_seconds: float = Field(60.0, gt=0, description="Age of the oldest of them before it is an alarm")
+    outbox_alarm_table_bytes: int = Field(
+        2 * 1_073_741_824, gt=0, description="Size of the outbox with its indexes before it is an alarm"
+    )
     token_public_keys: str = Field(
         "", description="Ed25519 public keys in PEM, concatenated, that sign internal tokens"
     )
