@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
-from chassis.telemetry import metrics
+from chassis.telemetry import metrics, traces
 from chassis.web import Problem
 from contracts.events import MessageDeadLettered, PaymentProviderEventIngested, ProviderEventConflicted
 from contracts.topics import PAYMENTS_EVENTS
@@ -284,6 +284,17 @@ async def test_every_active_secret_is_accepted(start: Start) -> None:
     assert (await post(payments, "stripe", body, both)).status_code == 200
     used = await payments.rows("SELECT DISTINCT verified_by FROM payments.webhook_deliveries ORDER BY 1")
     assert used == [("gocardless-1",), ("gocardless-2",), ("stripe-1",), ("stripe-2",)]
+
+
+async def test_the_trace_of_a_delivery_goes_on_in_its_event(payments: Payments) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    body = samples.stripe_body(charge_succeeded("october"))
+    headers = {**stripe_headers(body), "traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
+    assert (await post(payments, "stripe", body, headers)).status_code == 200
+    await works(payments)
+    (told,) = await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)
+    assert told.traceparent is not None
+    assert traces.trace_id_of(told.traceparent) == trace_id
 
 
 async def test_equal_deliveries_at_once_share_one_event(payments: Payments) -> None:

@@ -42,7 +42,8 @@ class InputWork:
     async def set_aside(self, tx: Transaction, item: Input, error: Exception) -> None:
         """Keep what cannot be used as a dead letter; its delivery says so."""
         letter = letter_of(item, error)
-        await dead_letters.add(tx.acting(_SYSTEM, Cause(letter.pointer)), SCHEMA, letter)
+        traceparent = item.traceparent if isinstance(item, EventInput | UnusableInput) else None
+        await dead_letters.add(tx.acting(_SYSTEM, Cause(letter.pointer, None, traceparent)), SCHEMA, letter)
         if isinstance(item, EventInput | UnusableInput) and item.delivery_id is not None:
             await inputs.dead(tx.connection, item.delivery_id)
         await inputs.done(tx.connection, [item])

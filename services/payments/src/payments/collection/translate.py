@@ -33,8 +33,8 @@ def provider_actor(provider: Provider) -> Actor:
 
 
 def cause_of(given: EventInput) -> Cause:
-    """A delivery starts the chain, its event comes just before what follows."""
-    return Cause(given.delivery_id, given.provider_event_id)
+    """A delivery starts the chain and carries its trace, its event comes just before what follows."""
+    return Cause(given.delivery_id, given.provider_event_id, given.traceparent)
 
 
 def ingested(

@@ -23,6 +23,7 @@ from chassis.ids import new_id
 from chassis.service import Part
 from chassis.telemetry import metrics
 from chassis.web import BAD_REQUEST, BODY_TOO_LARGE, OVERLOADED, Problem, ProblemType
+from chassis.web.context import RequestContext
 from chassis.web.problems import REQUEST_TIMEOUT, problem_of
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
@@ -125,8 +126,11 @@ class DeliveryIngress:
         await store.reject(connection, rejected, kept_max_bytes=self._settings.rejected_kept_max_bytes)
         return [None] * len(rejected)
 
-    async def take(self, door: Door, headers: RawHeaders, receive: Receive) -> None:
-        """Keep one delivery; returns when it is durable. Raises Problem for everything that is not a 2xx."""
+    async def take(self, door: Door, headers: RawHeaders, receive: Receive, traceparent: str | None = None) -> None:
+        """Keep one delivery, which is part of the trace `traceparent`; returns when it is durable.
+
+        Raises Problem for everything that is not a 2xx.
+        """
         received_at = real_now()
         message = await receive()
         taken = 0
@@ -140,11 +144,13 @@ class DeliveryIngress:
                 taken = len(whole)
                 self._take(taken)
                 body = _Body(whole, taken, hashlib.sha256(whole).digest())
-            await self._judge(door, headers, received_at, body)
+            await self._judge(door, headers, received_at, body, traceparent)
         finally:
             self.in_flight_bytes -= taken
 
-    async def _judge(self, door: Door, headers: RawHeaders, received_at: datetime, body: _Body) -> None:
+    async def _judge(
+        self, door: Door, headers: RawHeaders, received_at: datetime, body: _Body, traceparent: str | None
+    ) -> None:
         limit = self._settings.delivery_max_bytes
         if body.whole is None or body.size_bytes > limit:
             large = replace(body, whole=None)
@@ -155,7 +161,8 @@ class DeliveryIngress:
         if isinstance(verdict, Refused):
             await self._keep_rejected(door, headers, received_at, door.refusal.status, verdict.reason, body)
             raise Problem(door.refusal, f"The delivery is kept and not used: {verdict.reason}.")
-        await self._accepted.submit(_arrived(door, headers, received_at, verdict, body.whole, body.sha256))
+        arrived = _arrived(door, headers, received_at, verdict, body.whole, body.sha256, traceparent)
+        await self._accepted.submit(arrived)
 
     async def _read(self, first: Message, receive: Receive) -> tuple[_Body, int]:
         """The rest of a body that comes in parts, and how many of its bytes count as in flight."""
@@ -225,7 +232,8 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._ingress.take(self._door, scope["headers"], receive)
+            traceparent = RequestContext.of(scope).traceparent
+            await self._ingress.take(self._door, scope["headers"], receive, traceparent)
         except Exception as error:
             # Whoever answers for it (chassis.web.edge) makes the same problem of it.
             metrics.INGRESS_ANSWERS.labels(self._door.provider, str(problem_of(error).type.status)).inc()
@@ -241,7 +249,13 @@ async def _accept(connection: asyncpg.Connection, deliveries: Sequence[Arrived])
 
 
 def _arrived(
-    door: Door, headers: RawHeaders, received_at: datetime, verdict: Verified, body: bytes, sha256: bytes
+    door: Door,
+    headers: RawHeaders,
+    received_at: datetime,
+    verdict: Verified,
+    body: bytes,
+    sha256: bytes,
+    traceparent: str | None,
 ) -> Arrived:
     read = door.read(body)
     return Arrived(
@@ -250,6 +264,7 @@ def _arrived(
         account=OWN_ACCOUNT,
         received_at=received_at,
         verified_by=verdict.key_id,
+        traceparent=traceparent,
         headers=_kept_headers(headers),
         body=body,
         sha256=sha256,

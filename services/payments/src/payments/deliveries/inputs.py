@@ -79,7 +79,10 @@ _KNOW_EVENT = text(
 # Locked from the start, and in one order: two workers may have parts of one delivery, and what became of it is written
 # when a part is set aside, before any object is locked, as well as at the end.
 _DELIVERIES = Statement(
-    "SELECT id, provider, body FROM payments.webhook_deliveries WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE"
+    """
+    SELECT id, provider, body, traceparent FROM payments.webhook_deliveries
+    WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
+    """
 )
 _FETCHED = Statement("SELECT id, key, read_at, body FROM payments.fetched_objects WHERE id = ANY(:ids)")
 # A delivery of one event is done with it; one of several is when nothing of it is queued any more.
@@ -117,6 +120,7 @@ class EventInput:
     provider_event_id: str
     event: ProviderEvent
     facts: tuple[Fact, ...]
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,16 @@ class UnusableInput:
     message: bytes
     delivery_id: str | None = None
     provider_event_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """What the inputs of one delivery have in common."""
+
+    provider: Provider
+    body: bytes
+    traceparent: str | None
 
 
 Input = EventInput | FetchedInput | RefoldInput | UnusableInput
@@ -185,7 +199,7 @@ def _within(rows: Sequence[Row[Any]], max_bytes: int) -> Sequence[Row[Any]]:
 async def interpreted(connection: AsyncConnection, rows: Sequence[Row[Any]], *, livemode: bool) -> Claimed[Input]:
     """The inputs that rows of the queue stand for; those that cannot be used are refused."""
     bodies = await _bodies(connection, rows)
-    read = {key: _events(provider, body, livemode=livemode) for key, (provider, body) in bodies.items()}
+    read = {key: _events(each.provider, each.body, livemode=livemode) for key, each in bodies.items()}
     fetched = await _fetched(connection, rows)
     claimed: list[Input] = []
     refused: list[Refused[Input]] = []
@@ -238,15 +252,15 @@ async def _recognised(connection: AsyncConnection, given: EventInput) -> EventIn
         )
         # A duplicate adds to the set of facts what an alternative does at most: nothing.
         kind = ConflictInput if same is Sameness.CONFLICT else AlternativeInput
-    return kind(given.pending_id, given.delivery_id, str(known.id), event, given.facts)
+    return kind(given.pending_id, given.delivery_id, str(known.id), event, given.facts, given.traceparent)
 
 
-async def _bodies(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict[str, tuple[Provider, bytes]]:
+async def _bodies(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict[str, _Delivery]:
     ids = sorted({str(row.delivery_id) for row in rows if row.delivery_id is not None})
     if not ids:
         return {}
     found = await _DELIVERIES.all(connection, {"ids": ids})
-    return {str(row.id): (row.provider, bytes(row.body)) for row in found}
+    return {str(row.id): _Delivery(row.provider, bytes(row.body), row.traceparent) for row in found}
 
 
 async def _fetched(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict[str, tuple[Key, datetime, bytes]]:
@@ -266,7 +280,7 @@ def _events(provider: Provider, body: bytes, *, livemode: bool) -> Sequence[Prov
 
 def _input(
     row: Row[Any],
-    bodies: dict[str, tuple[Provider, bytes]],
+    bodies: dict[str, _Delivery],
     read: dict[str, Sequence[ProviderEvent | Unreadable]],
     fetched: dict[str, tuple[Key, datetime, bytes]],
 ) -> Input | Refused[Input]:
@@ -276,18 +290,19 @@ def _input(
     if row.kind == "fetched":
         return _fetched_input(row, *fetched[str(row.fetched_id)])
     delivery_id = str(row.delivery_id)
-    event = read[delivery_id][row.position]
+    delivery, event = bodies[delivery_id], read[delivery_id][row.position]
     if isinstance(event, ProviderEvent):
         meaning = interpret(event)
         if not isinstance(meaning, Unreadable):
             kind = {"alternative": AlternativeInput, "conflict": ConflictInput}.get(row.kind, EventInput)
             facts = meaning.facts if isinstance(meaning, Understood) else ()
             known = "" if row.provider_event_id is None else str(row.provider_event_id)
-            return kind(row.id, delivery_id, known, event, facts)
+            return kind(row.id, delivery_id, known, event, facts, delivery.traceparent)
         event = meaning
-    message = _slice(bodies[delivery_id][1], row.position)
+    message = _slice(delivery.body, row.position)
     event_id = None if row.provider_event_id is None else str(row.provider_event_id)
-    unusable = UnusableInput(row.id, f"delivery/{delivery_id}/{row.position}", message, delivery_id, event_id)
+    pointer = f"delivery/{delivery_id}/{row.position}"
+    unusable = UnusableInput(row.id, pointer, message, delivery_id, event_id, delivery.traceparent)
     return Refused(unusable, UnusableError(event))
 
 

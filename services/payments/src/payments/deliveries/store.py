@@ -31,6 +31,7 @@ class Arrived:
     account: str
     received_at: datetime
     verified_by: str
+    traceparent: str | None
     headers: bytes
     body: bytes
     sha256: bytes
@@ -87,14 +88,14 @@ WITH given AS (
     RETURNING delivery_id
 )
 INSERT INTO payments.webhook_deliveries
-    (id, provider, account, state, received_at, last_received_at, attempts, status_answered, verified_by, headers,
-     body, body_bytes, sha256, events)
+    (id, provider, account, state, received_at, last_received_at, attempts, status_answered, verified_by, traceparent,
+     headers, body, body_bytes, sha256, events)
 SELECT id, provider, account,
        CASE WHEN id IN (SELECT delivery_id FROM queued) THEN 'accepted' ELSE 'processed' END,
-       received_at, received_at, 1, 200, verified_by, headers, body, octet_length(body), sha256, events
-FROM unnest($16::uuid[], $17::text[], $18::text[], $19::timestamptz[], $20::text[], $21::bytea[], $22::bytea[],
-            $23::bytea[], $24::integer[])
-    AS d (id, provider, account, received_at, verified_by, headers, body, sha256, events)
+       received_at, received_at, 1, 200, verified_by, traceparent, headers, body, octet_length(body), sha256, events
+FROM unnest($16::uuid[], $17::text[], $18::text[], $19::timestamptz[], $20::text[], $21::text[], $22::bytea[],
+            $23::bytea[], $24::bytea[], $25::integer[])
+    AS d (id, provider, account, received_at, verified_by, traceparent, headers, body, sha256, events)
 """
 
 # Locked in the order in which the ingress counts repeated events: the two must not wait for each other.
@@ -184,6 +185,7 @@ def _delivery_columns(deliveries: Sequence[Arrived]) -> Sequence[list[Any]]:
         [delivery.account for delivery in deliveries],
         [delivery.received_at for delivery in deliveries],
         [delivery.verified_by for delivery in deliveries],
+        [delivery.traceparent for delivery in deliveries],
         [delivery.headers for delivery in deliveries],
         [delivery.body for delivery in deliveries],
         [delivery.sha256 for delivery in deliveries],

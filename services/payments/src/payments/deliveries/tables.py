@@ -35,6 +35,7 @@ webhook_deliveries = Table(
     Column("attempts", Integer, nullable=False),
     Column("status_answered", SmallInteger, nullable=False),
     Column("verified_by", Text),
+    Column("traceparent", Text),
     Column("refusal", Text),
     Column("headers", LargeBinary, nullable=False),
     Column("body", LargeBinary),
@@ -45,6 +46,7 @@ webhook_deliveries = Table(
         "state IN ('accepted', 'rejected', 'processed', 'dead_lettered', 'replayed')", name="webhook_deliveries_state"
     ),
     Index("webhook_deliveries_received", "received_at", "id"),
+    Index("webhook_deliveries_refused", "id", postgresql_where=text("refusal IS NOT NULL")),
     Index(
         "webhook_deliveries_rejected",
         "provider",

@@ -24,6 +24,7 @@ CREATE TABLE payments.webhook_deliveries (
     attempts integer NOT NULL,
     status_answered smallint NOT NULL,
     verified_by text,
+    traceparent text,
     refusal text,
     headers bytea NOT NULL,
     body bytea,
