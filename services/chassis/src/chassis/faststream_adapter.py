@@ -26,7 +26,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 REBALANCE_TIMEOUT_MS: Final = 20_000
 BATCH_TIMEOUT_MS: Final = 10
-FETCH_MAX_WAIT_MS: Final = 250
+FETCH_MAX_WAIT_MS: Final = 500
 _MAX_POLL_INTERVAL_MS: Final = 300_000
 _REQUEST_TIMEOUT_MS: Final = 15_000
 _RETRY_BACKOFF_MS: Final = 500

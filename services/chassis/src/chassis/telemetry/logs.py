@@ -41,6 +41,8 @@ _QUIET: Final[Mapping[str, int]] = {
     "alembic": logging.INFO,
     "sqlalchemy.engine": logging.WARNING,
     "asyncio": logging.WARNING,
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
 }
 
 
