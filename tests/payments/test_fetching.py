@@ -9,9 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import asyncpg
 import pytest
+from chassis.service import Runtime
 from payments.collection.fetching import Fetcher
 from payments.collection.objects import Key
-from payments.main import service
+from payments.main import queued, service
 from payments.providers.clients import ObjectNotReadError, ProviderClients
 from sqlalchemy.exc import IntegrityError
 
@@ -147,6 +148,44 @@ async def test_an_id_that_means_a_directory_is_never_asked_for(
     assert provider.asked == ["/payments/PM1"]
 
 
+async def test_an_answer_without_end_is_cut_at_the_limit(provider: Provider, clients: ProviderClients) -> None:
+    """Only a client that hangs up ends this answer."""
+    hung_up = threading.Event()
+
+    def without_end(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            while True:
+                handler.wfile.write(b" " * 65_536)
+        except OSError:
+            hung_up.set()
+
+    provider.answers["/v1/charges/ch_1"] = without_end
+    with pytest.raises(ObjectNotReadError, match="more than 4194304 bytes"):
+        await clients.read(_charge("ch_1"))
+    assert await asyncio.to_thread(hung_up.wait, 10)
+
+
+async def test_an_answer_that_trickles_is_given_up_in_time(provider: Provider, payments: Payments) -> None:
+    given_up = threading.Event()
+
+    def trickles(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while not given_up.wait(0.05):
+            handler.wfile.write(b" ")
+
+    provider.answers["/v1/charges/ch_1"] = trickles
+    clients = ProviderClients.of(payments.runtime.settings.model_copy(update={"provider_timeout_seconds": 0.3}))
+    try:
+        with pytest.raises(ObjectNotReadError, match="TimeoutError"):
+            await clients.read(_charge("ch_1"))
+    finally:
+        given_up.set()
+        await clients.aclose()
+
+
 async def test_a_step_ends_when_its_last_read_has_ended_even_where_another_failed(
     payments: Payments, provider: Provider, clients: ProviderClients
 ) -> None:
@@ -167,10 +206,18 @@ async def test_a_step_ends_when_its_last_read_has_ended_even_where_another_faile
         assert not done
     finally:
         answering.set()
-    with pytest.raises(IntegrityError, match="ch_refused"):
+    with pytest.raises(IntegrityError, match="fetched_objects"):
         await step
     assert await payments.rows("SELECT key FROM payments.fetched_objects") == [("stripe/self/charge/ch_slow",)]
 
 
 async def _asked(provider: Provider) -> list[str]:
     return provider.asked
+
+
+@pytest.mark.parametrize("http", [True, False])
+async def test_what_was_fetched_wakes_the_worker_of_its_process(payments: Payments, *, http: bool) -> None:
+    settings = payments.runtime.settings.model_copy(update={"http": http})
+    async with Runtime(service, settings) as one, Runtime(service, settings) as other:
+        assert queued(one) is queued(one)
+        assert queued(one) is not queued(other)

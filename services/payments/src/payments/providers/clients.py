@@ -5,6 +5,7 @@ Reading changes nothing at the provider, so it may be tried as often as it takes
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -106,15 +107,22 @@ def _segment(key: Key, id_: str) -> str:
 
 
 async def _get(client: httpx.AsyncClient, key: Key, path: str, headers: dict[str, str] | None = None) -> bytes:
+    """The answer's body: all of it within the client's time, and never more of it in memory than may be kept."""
     try:
-        answer = await client.get(path, headers=headers)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        async with (
+            asyncio.timeout(client.timeout.read),
+            client.stream("GET", path, headers=headers) as answer,
+        ):
+            if answer.status_code != httpx.codes.OK:
+                raise ObjectNotReadError(key, f"status {answer.status_code} for {path}")
+            body = bytearray()
+            async for piece in answer.aiter_bytes():
+                body += piece
+                if len(body) > _ANSWER_MAX_BYTES:
+                    raise ObjectNotReadError(key, f"an answer of more than {_ANSWER_MAX_BYTES} bytes")
+            return bytes(body)
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise ObjectNotReadError(key, type(error).__name__) from error
-    if answer.status_code != httpx.codes.OK:
-        raise ObjectNotReadError(key, f"status {answer.status_code} for {path}")
-    if len(answer.content) > _ANSWER_MAX_BYTES:
-        raise ObjectNotReadError(key, f"an answer of {len(answer.content)} bytes")
-    return answer.content
 
 
 def _object(key: Key, body: bytes) -> dict[str, Any]:
