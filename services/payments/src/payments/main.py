@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from chassis import cli
@@ -24,6 +25,8 @@ from payments.settings import PaymentsSettings
 from payments.worker import NAME, InputWork
 
 _POLL_SECONDS = 0.25
+_WAKES: WeakKeyDictionary[Runtime[PaymentsSettings], Wake] = WeakKeyDictionary()
+"""Of processes without an ingress."""
 
 
 def input_work(settings: PaymentsSettings) -> InputWork:
@@ -37,19 +40,21 @@ def _worker(runtime: Runtime[PaymentsSettings]) -> Part:
         runtime.database,
         input_work(runtime.settings),
         limits=Limits(max_items=runtime.settings.worker_batch_max_events),
-        wake=_queued(runtime),
+        wake=queued(runtime),
         poll_seconds=_POLL_SECONDS,
     )
 
 
 def _fetcher(runtime: Runtime[PaymentsSettings]) -> Part:
     clients = ProviderClients.of(runtime.settings)
-    return Fetcher(runtime.database, clients, poll_seconds=_POLL_SECONDS, fetched=_queued(runtime))
+    return Fetcher(runtime.database, clients, poll_seconds=_POLL_SECONDS, fetched=queued(runtime))
 
 
-def _queued(runtime: Runtime[PaymentsSettings]) -> Wake:
-    """Set when something was queued for the worker; without an ingress in this process it looks by itself."""
-    return runtime.ingress.committed if runtime.ingress is not None else Wake()
+def queued(runtime: Runtime[PaymentsSettings]) -> Wake:
+    """What wakes this process' worker: set by its ingress, where it has one, and by its fetcher."""
+    if runtime.ingress is not None:
+        return runtime.ingress.committed
+    return _WAKES.setdefault(runtime, Wake())
 
 
 service = Service(
