@@ -13,6 +13,7 @@ from contracts.events import (
     MessageDeadLettered,
     MessageRetried,
     Named,
+    OutboxKeyReleased,
     PaymentProviderEventIngested,
     PaymentUpdated,
     ProviderDeliveryRejected,
@@ -189,6 +190,13 @@ EXAMPLES: Final[tuple[Event[Payload], ...]] = (
         workflow=Workflow(name="dead_letter", id=_DEAD_LETTER_ID),
         before={"state": "open", "attempts": 0},
         after={"state": "retried", "attempts": 1},
+    ),
+    _example(
+        OutboxKeyReleased(owner="payments", topic="payments-events", key=_PAYMENT_ID, event_id=_EVENT_ID),
+        actor=_MARIA,
+        entity=Entity(type="outbox_key", id=f"payments-events/{_PAYMENT_ID}"),
+        workflow=Workflow(name="outbox_key", id=f"payments-events/{_PAYMENT_ID}"),
+        before={"parked_reason": "the topic takes no message of this size"},
     ),
     _example(
         AuditEventRecorded(records=500, first_seq=120001, last_seq=120500, recorded_at=_TIME),

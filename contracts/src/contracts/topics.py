@@ -30,7 +30,7 @@ PAYMENTS_EVENTS: Final = Topic(
 AUDIT_EVENTS: Final = Topic(
     "audit-events",
     owner="audit",
-    key="the partition that was recorded",
+    key="the entity: `audit_log` for what was recorded",
     description="What the audit log has recorded. The audit service never reads it.",
 )
 

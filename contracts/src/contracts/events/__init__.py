@@ -1,7 +1,7 @@
 """Every event type: importing this package registers them all and asserts that none is missing."""
 
 from contracts.events.audit import AuditEventRecorded
-from contracts.events.messages import MessageDeadLettered, MessageRetried
+from contracts.events.messages import MessageDeadLettered, MessageRetried, OutboxKeyReleased
 from contracts.events.payments import (
     InvoiceUpdated,
     MemberUpdated,
@@ -25,6 +25,7 @@ __all__ = [
     "MessageDeadLettered",
     "MessageRetried",
     "Named",
+    "OutboxKeyReleased",
     "PaymentProviderEventIngested",
     "PaymentState",
     "PaymentUpdated",

@@ -41,3 +41,19 @@ class MessageRetried(Payload):
     pointer: str
     state: Literal["open", "retried"]
     attempts: Integer
+
+
+@event_type(
+    "outbox_key.released",
+    version=1,
+    topic=(PAYMENTS_EVENTS, AUDIT_EVENTS),
+    entity="outbox_key",
+    sentence="{actor} let the events of {body.key} go on that {body.owner} could not send to {body.topic}",
+)
+class OutboxKeyReleased(Payload):
+    """Somebody released a key that stood aside in the outbox since its event `event_id` could not be sent."""
+
+    owner: str
+    topic: str
+    key: str
+    event_id: str
