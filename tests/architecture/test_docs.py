@@ -14,6 +14,7 @@ from audit.main import service as audit
 from backbone.main import app
 from backbone.settings import DESCRIBED
 from chassis.letters_http import dead_letters_router
+from chassis.outbox_http import outbox_router
 from chassis.service import Service
 from chassis.settings import Settings
 from contracts.registry import all_types
@@ -138,7 +139,8 @@ def routes() -> set[tuple[str, str]]:
     """Every public operation of the services, as documents write it."""
     found = {("GET", path) for path in ("/health/live", "/health/ready", "/metrics")}
     found |= {("POST", f"/webhooks/{provider}") for provider in ("stripe", "gocardless")}
-    routers = [*(router for service in SERVICES for router in service.routers), dead_letters_router("x", {})]
+    chassis = (dead_letters_router("x", {}), outbox_router("x"))
+    routers = [*(router for service in SERVICES for router in service.routers), *chassis]
     for router in routers:
         for route in router.routes:
             assert isinstance(route, APIRoute)

@@ -33,6 +33,7 @@ from tests.support.infrastructure import TemporaryDatabase
 SCHEMA = "payments"
 TABLES = {
     "outbox": "SELECT, INSERT, DELETE",
+    "outbox_parked_keys": "SELECT, INSERT, DELETE",
     "inbox": "SELECT, INSERT, DELETE",
     "positions": "SELECT, INSERT, UPDATE",
     "dead_letters": "SELECT, INSERT, UPDATE",

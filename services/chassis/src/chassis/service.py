@@ -25,6 +25,7 @@ from chassis.consumer import Consumer
 from chassis.database import Database, Wake, create_engine
 from chassis.dead_letters import Retrier
 from chassis.letters_http import dead_letters_router
+from chassis.outbox_http import outbox_router
 from chassis.outbox_watch import OutboxWatch
 from chassis.relay import Relay
 from chassis.settings import Settings
@@ -144,7 +145,7 @@ class Runtime(Generic[S]):
     def _routers(self) -> Sequence[APIRouter]:
         service = self.service
         retriers = {} if service.retriers is None else service.retriers(self)
-        return [*service.routers, dead_letters_router(service.schema, retriers)]
+        return [*service.routers, dead_letters_router(service.schema, retriers), outbox_router(service.schema)]
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
