@@ -3,7 +3,7 @@
 `advance` compares and swaps: it moves a partition on only when its row still says what the caller last knew. A member
 that lost a partition without noticing, or commits late, finds another value and must roll everything back; so does
 one whose database was restored under it. Because the row keeps the id of the last event before the position, a reader
-can tell whether the topic still is the one that it read. Tested in tests/chassis/test_consumer_positions.py.
+can tell whether the topic still is the one that it read. Tested in tests/chassis/test_consumer_placement.py.
 """
 
 from __future__ import annotations
