@@ -30,8 +30,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from payments.deliveries import store
 from payments.deliveries.domain import OWN_ACCOUNT, Provider, ProviderEvent, Refused, Unreadable, Verified
+from payments.deliveries.reading import read_items
 from payments.deliveries.store import Arrived, ArrivedEvent, Rejected
-from payments.providers.reading import read_gocardless, read_stripe
 from payments.providers.signatures import Secret, verify_gocardless, verify_stripe
 from payments.settings import PaymentsSettings, split_secrets
 
@@ -61,29 +61,23 @@ def doors(settings: PaymentsSettings) -> tuple[Door, ...]:
     """The doors of both providers, with the secrets that are active."""
     stripe = _secrets("stripe", split_secrets(settings.stripe_webhook_secrets))
     gocardless = _secrets("gocardless", split_secrets(settings.gocardless_webhook_secrets))
-    tolerance = settings.signature_tolerance_seconds
+    tolerance, livemode = settings.signature_tolerance_seconds, settings.gocardless_livemode
     return (
         Door(
             "stripe",
             b"stripe-signature",
             lambda body, header, now: verify_stripe(body, header, stripe, now.timestamp(), tolerance),
-            lambda body: (read_stripe(body),),
+            lambda body: read_items("stripe", body, livemode=livemode),
             REFUSED_BY_STRIPE_RULES,
         ),
         Door(
             "gocardless",
             b"webhook-signature",
             lambda body, header, _: verify_gocardless(body, header, gocardless),
-            lambda body: read_gocardless_items(body, livemode=settings.gocardless_livemode),
+            lambda body: read_items("gocardless", body, livemode=livemode),
             REFUSED_BY_GOCARDLESS_RULES,
         ),
     )
-
-
-def read_gocardless_items(body: bytes, *, livemode: bool) -> Sequence[ProviderEvent | Unreadable]:
-    """Each item of a GoCardless body in order; a body that cannot be read at all is one unreadable item."""
-    read = read_gocardless(body, livemode=livemode)
-    return (read,) if isinstance(read, Unreadable) else read
 
 
 def _secrets(provider: Provider, values: Sequence[str]) -> tuple[Secret, ...]:

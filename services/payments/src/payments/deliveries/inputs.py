@@ -22,10 +22,10 @@ from payments.collection.domain import Member
 from payments.collection.facts import Fact
 from payments.collection.objects import Key
 from payments.deliveries.domain import Provider, ProviderEvent, Sameness, Unreadable, compare
+from payments.deliveries.reading import read_items
 from payments.providers.interpreting import NotUnderstood, Understood, interpret, interpret_fetched
-from payments.providers.reading import read_gocardless, read_stripe
 
-_LETTER_MAX_BYTES: Final = 1_048_576
+LETTER_MAX_BYTES: Final = 1_048_576
 _CLAIM_MAX_BYTES: Final = 16 * 1_048_576
 # How large a body is comes by a lookup of each row: a join might read every delivery there is.
 _CLAIM = Statement(
@@ -101,6 +101,17 @@ _PROCESSED = Statement(
     """
 )
 _DEAD = text("UPDATE payments.webhook_deliveries SET state = 'dead_lettered' WHERE id = :id")
+# The delivery is locked by then, so that two of its letters that are tried at once see each other.
+_MENDED = text(
+    """
+    UPDATE payments.webhook_deliveries AS d
+    SET state = CASE WHEN EXISTS (SELECT FROM payments.pending_events AS p WHERE p.delivery_id = d.id)
+                     THEN 'accepted' ELSE 'processed' END
+    WHERE d.id = :id AND d.state = 'dead_lettered' AND NOT EXISTS (
+        SELECT FROM payments.dead_letters AS l
+        WHERE l.state = 'open' AND l.id <> :letter AND starts_with(l.pointer, :place))
+    """
+)
 
 
 class UnusableError(ValueError):
@@ -199,7 +210,7 @@ def _within(rows: Sequence[Row[Any]], max_bytes: int) -> Sequence[Row[Any]]:
 async def interpreted(connection: AsyncConnection, rows: Sequence[Row[Any]], *, livemode: bool) -> Claimed[Input]:
     """The inputs that rows of the queue stand for; those that cannot be used are refused."""
     bodies = await _bodies(connection, rows)
-    read = {key: _events(each.provider, each.body, livemode=livemode) for key, each in bodies.items()}
+    read = {key: read_items(each.provider, each.body, livemode=livemode) for key, each in bodies.items()}
     fetched = await _fetched(connection, rows)
     claimed: list[Input] = []
     refused: list[Refused[Input]] = []
@@ -271,13 +282,6 @@ async def _fetched(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dic
     return {str(row.id): (Key.parse(row.key), row.read_at, bytes(row.body)) for row in found}
 
 
-def _events(provider: Provider, body: bytes, *, livemode: bool) -> Sequence[ProviderEvent | Unreadable]:
-    if provider == "stripe":
-        return (read_stripe(body),)
-    read = read_gocardless(body, livemode=livemode)
-    return (read,) if isinstance(read, Unreadable) else read
-
-
 def _input(
     row: Row[Any],
     bodies: dict[str, _Delivery],
@@ -318,9 +322,9 @@ def _slice(body: bytes, position: int) -> bytes:
     """The bytes to keep of one item: the item alone where its delivery can be read that far, else all of it."""
     try:
         events = orjson.loads(body)["events"]
-        return orjson.dumps(events[position])[:_LETTER_MAX_BYTES]
+        return orjson.dumps(events[position])[:LETTER_MAX_BYTES]
     except (orjson.JSONDecodeError, TypeError, KeyError, IndexError):
-        return body[:_LETTER_MAX_BYTES]
+        return body[:LETTER_MAX_BYTES]
 
 
 async def done(connection: AsyncConnection, inputs: Sequence[Input]) -> None:
@@ -339,3 +343,11 @@ async def done(connection: AsyncConnection, inputs: Sequence[Input]) -> None:
 async def dead(connection: AsyncConnection, delivery_id: str) -> None:
     """Say on a delivery that part of it stands among the dead letters."""
     await connection.execute(_DEAD, {"id": delivery_id})
+
+
+async def mended(connection: AsyncConnection, pointer: str, letter_id: str) -> None:
+    """Say on the delivery that this letter points to, where it points to one, that no other letter of it is open."""
+    kind, _, place = pointer.partition("/")
+    if kind == "delivery":
+        delivery_id = place.partition("/")[0]
+        await connection.execute(_MENDED, {"id": delivery_id, "letter": letter_id, "place": f"delivery/{delivery_id}/"})
