@@ -31,6 +31,11 @@ async def the_letter(payments: Payments) -> dict[str, Any]:
     return dict(letter)
 
 
+async def the_state(payments: Payments) -> str:
+    ((state,),) = await payments.rows("SELECT state FROM payments.webhook_deliveries")
+    return str(state)
+
+
 async def set_aside(payments: Payments, pointer: str, kind: type[EventInput] = EventInput) -> None:
     """Make a dead letter of an input by hand: its bytes never change, what changes is the code that reads them."""
     async with payments.runtime.database.transaction() as tx:
@@ -39,9 +44,9 @@ async def set_aside(payments: Payments, pointer: str, kind: type[EventInput] = E
         await input_work(payments.runtime.settings).set_aside(tx, item, ValueError("a reader of yesterday"))
 
 
-async def retry(payments: Payments) -> None:
-    letter = await the_letter(payments)
-    answer = await payments.call("POST", f"/dead-letters/{letter['id']}/retry")
+async def retry(payments: Payments, letter_id: str | None = None) -> None:
+    letter_id = letter_id or (await the_letter(payments))["id"]
+    answer = await payments.call("POST", f"/dead-letters/{letter_id}/retry")
     assert (answer.status_code, answer.json()["state"]) == (200, "retried"), answer.text
 
 
@@ -112,3 +117,33 @@ async def test_a_copy_of_a_known_event_that_is_tried_again_tells_nothing(payment
     assert (await counts(payments))["pending_events"] == 0
     assert len(await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)) == 1
     assert await payments.emitted(PAYMENTS_EVENTS, PaymentUpdated) == []
+
+
+async def test_a_delivery_is_processed_once_none_of_its_letters_is_open(payments: Payments) -> None:
+    events = samples.gocardless_payment(
+        "debit", customer="CU_MARK", amount_minor=11000, at=datetime.now(UTC), steps=("submit", "confirm")
+    )
+    assert await deliver_debits(payments, events) == 200
+    await works(payments)
+    ((delivery_id,),) = await payments.rows("SELECT id FROM payments.webhook_deliveries")
+    for position in range(2):
+        await set_aside(payments, f"delivery/{delivery_id}/{position}")
+    assert await the_state(payments) == "dead_lettered"
+
+    letters = (await payments.get("/dead-letters"))["items"]
+    assert len(letters) == 2
+    for letter, state in zip(letters, ("dead_lettered", "processed"), strict=True):
+        await retry(payments, letter["id"])
+        assert await the_state(payments) == state
+
+
+async def test_a_letter_keeps_a_mebibyte_of_its_event(payments: Payments) -> None:
+    event = charge_succeeded("october")
+    event["data"]["object"]["padding"] = "x" * 1_500_000
+    assert await deliver(payments, event) == [200]
+    await works(payments)
+    ((delivery_id,),) = await payments.rows("SELECT id FROM payments.webhook_deliveries")
+    await set_aside(payments, f"delivery/{delivery_id}/0")
+    assert await payments.rows("SELECT octet_length(message) FROM payments.dead_letters") == [(1_048_576,)]
+    await retry(payments)
+    assert await the_state(payments) == "processed"

@@ -54,6 +54,7 @@ class InputWork:
         for refused in claimed.refused:
             raise refused.error
         await use_cases.apply(tx, claimed.items, self._rules)
+        await inputs.mended(tx.connection, letter.pointer, letter.id)
 
 
 def letter_of(item: Input, error: Exception) -> Letter:
@@ -65,7 +66,7 @@ def letter_of(item: Input, error: Exception) -> Letter:
             return Letter(
                 consumer=NAME,
                 pointer=f"delivery/{delivery_id}/{event.index}",
-                message=orjson.dumps(event.object),
+                message=orjson.dumps(event.object)[: inputs.LETTER_MAX_BYTES],
                 error=error,
                 event_id=event.identity.id,
                 message_type=event.type,
