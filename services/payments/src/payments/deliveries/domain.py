@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final, Literal
 
 Provider = Literal["stripe", "gocardless"]
-DeliveryState = Literal["accepted", "rejected", "processed", "dead_lettered", "replayed"]
+DeliveryState = Literal["accepted", "rejected", "processed", "dead_lettered"]
 
 OWN_ACCOUNT: Final = "self"
 """The account of an event that names none: our own. Never empty or null, so that a unique index can hold it."""

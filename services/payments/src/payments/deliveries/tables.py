@@ -42,9 +42,7 @@ webhook_deliveries = Table(
     Column("body_bytes", BigInteger, nullable=False),
     Column("sha256", LargeBinary, nullable=False),
     Column("events", Integer, nullable=False),
-    CheckConstraint(
-        "state IN ('accepted', 'rejected', 'processed', 'dead_lettered', 'replayed')", name="webhook_deliveries_state"
-    ),
+    CheckConstraint("state IN ('accepted', 'rejected', 'processed', 'dead_lettered')", name="webhook_deliveries_state"),
     Index("webhook_deliveries_received", "received_at", "id"),
     Index("webhook_deliveries_refused", "id", postgresql_where=text("refusal IS NOT NULL")),
     Index(

@@ -18,7 +18,7 @@ CREATE TABLE payments.webhook_deliveries (
     provider text NOT NULL,
     account text NOT NULL,
     state text NOT NULL CONSTRAINT webhook_deliveries_state
-        CHECK (state IN ('accepted', 'rejected', 'processed', 'dead_lettered', 'replayed')),
+        CHECK (state IN ('accepted', 'rejected', 'processed', 'dead_lettered')),
     received_at timestamptz NOT NULL,
     last_received_at timestamptz NOT NULL,
     attempts integer NOT NULL,
