@@ -255,6 +255,8 @@ async def test_the_same_id_with_other_content_is_kept_and_never_applied(payments
 
     (payment,) = (await payments.get("/payments"))["items"]
     assert payment["amount"]["amount_minor"] == 11000
+    for delivery in (await payments.get("/deliveries"))["items"]:
+        assert len((await payments.get(f"/deliveries/{delivery['id']}"))["provider_events"]) == 1
     assert len(await payments.emitted(PAYMENTS_EVENTS, ProviderEventConflicted)) == 1
     assert len(await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)) == 1
 
@@ -306,14 +308,17 @@ async def test_equal_deliveries_at_once_share_one_event(payments: Payments) -> N
     counted = await counts(payments)
     assert (counted["provider_events"], counted["webhook_deliveries"], counted["payments"]) == (1, 50, 1)
     assert await payments.rows("SELECT deliveries FROM payments.provider_events") == [(50,)]
+    (first,) = await payments.rows("SELECT delivery_id FROM payments.provider_events")
+    for delivery in (await payments.get("/deliveries"))["items"][:3]:
+        (shown,) = (await payments.get(f"/deliveries/{delivery['id']}"))["provider_events"]
+        assert (shown["event_id"], shown["delivery_id"], shown["deliveries"]) == (event["id"], str(first[0]), 50)
 
 
 async def test_250_events_in_one_body_with_one_malformed_one_unknown_and_one_repeated(payments: Payments) -> None:
     events: list[dict[str, Any]] = []
     for number in range(83):
-        steps = ("submit", "confirm")
         events += samples.gocardless_payment(
-            f"debit-{number}", customer="CU_MARK", amount_minor=1000, at=_now(), steps=steps
+            f"debit-{number}", customer="CU_MARK", amount_minor=1000, at=_now(), steps=("submit", "confirm")
         )
     events = [*events[:247], {"id": "EV_BAD", "created_at": "yesterday"}, _unknown(), events[0]]
     body = samples.gocardless_body(events, "WB250")
@@ -327,6 +332,10 @@ async def test_250_events_in_one_body_with_one_malformed_one_unknown_and_one_rep
     )
     assert outcomes == {False: 247, True: 1}
     assert len(await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)) == 248
+    (delivery,) = (await payments.get("/deliveries"))["items"]
+    shown = (await payments.get(f"/deliveries/{delivery['id']}"))["provider_events"]
+    known = [*events[:247], events[248]]
+    assert [each["event_id"] for each in shown] == [each["id"] for each in known]
 
 
 @pytest.mark.parametrize("number", [0, 5_000])

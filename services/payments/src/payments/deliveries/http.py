@@ -36,9 +36,13 @@ class DeliveryView(BaseModel):
 
 
 class ProviderEventView(BaseModel):
-    """One provider event. `deliveries` counts how often it was delivered, `outcome` is null until it was applied."""
+    """One provider event. `delivery_id` brought it first, `deliveries` counts how often it came in all.
+
+    `outcome` is null until it was applied.
+    """
 
     id: UUID
+    delivery_id: UUID
     event_id: str
     type: str
     account: str
@@ -75,11 +79,11 @@ async def list_deliveries(
 
 @router.get("/deliveries/{delivery_id}", **documents(scope="deliveries:read", limit="read"))
 async def get_delivery(delivery_id: UUID, tx: ReadTx) -> DeliveryDetail:
-    """One delivery with its exact bytes and the provider events that it brought first."""
+    """One delivery with its exact bytes and its provider events, those that another brought first among them."""
     row = await queries.get_delivery(tx.connection, str(delivery_id))
     if row is None:
         raise Problem.not_found("delivery", str(delivery_id))
-    events = await queries.events_of(tx.connection, str(delivery_id))
+    events = await queries.events_of(tx.connection, row)
     return DeliveryDetail(
         **_shown(row),
         headers=_headers(row.headers),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments.deliveries.tables import pending_events, provider_events, webhook_deliveries
+from payments.deliveries.domain import EventIdentity, Provider, ProviderEvent
+from payments.deliveries.reading import read_items
+from payments.deliveries.tables import provider_events, webhook_deliveries
 
+_IDENTITIES_AT_ONCE: Final = 1_000
 _SHOWN = tuple(column for column in webhook_deliveries.columns if column.name not in {"body", "headers"})
 
 
@@ -36,13 +39,31 @@ async def get_delivery(connection: AsyncConnection, delivery_id: str) -> Row[Any
     return (await connection.execute(query)).one_or_none()
 
 
-async def events_of(connection: AsyncConnection, delivery_id: str, *, limit: int = 5_000) -> Sequence[Row[Any]]:
-    """The provider events that this delivery brought first, in their order."""
-    query = (
-        select(provider_events, pending_events.c.id.is_not(None).label("pending"))
-        .outerjoin(pending_events, pending_events.c.provider_event_id == provider_events.c.id)
-        .where(provider_events.c.delivery_id == delivery_id)
-        .order_by(provider_events.c.position)
-        .limit(limit)
-    )
-    return (await connection.execute(query)).all()
+async def events_of(connection: AsyncConnection, delivery: Row[Any], *, limit: int = 5_000) -> Sequence[Row[Any]]:
+    """The provider events in a delivery, in their order, whichever delivery brought them first."""
+    if delivery.verified_by is None:
+        return []
+    query = select(provider_events).where(provider_events.c.delivery_id == delivery.id)
+    brought = (await connection.execute(query.order_by(provider_events.c.position).limit(limit))).all()
+    if len(brought) >= min(delivery.events, limit):
+        return brought
+    # Some were known already: which, only the body tells.
+    return await _named(connection, delivery.provider, bytes(delivery.body), limit)
+
+
+async def _named(connection: AsyncConnection, provider: Provider, body: bytes, limit: int) -> Sequence[Row[Any]]:
+    # GoCardless events do not say whether they are live, so both are looked for.
+    items = read_items(provider, body, livemode=True)
+    named = {item.identity: item.index for item in reversed(items) if isinstance(item, ProviderEvent)}
+    livemodes = (True,) if provider == "stripe" else (True, False)
+    held = provider_events.c
+    identity = tuple_(held.account, held.livemode, held.event_id)
+    wanted = [(each.account, each.livemode and mode, each.id) for each in named for mode in livemodes]
+    rows: list[tuple[int, Row[Any]]] = []
+    for start in range(0, len(wanted), _IDENTITIES_AT_ONCE):
+        some = wanted[start : start + _IDENTITIES_AT_ONCE]
+        query = select(provider_events).where(held.provider == provider, identity.in_(some))
+        for row in await connection.execute(query):
+            known = EventIdentity(provider, row.account, row.livemode or provider == "gocardless", row.event_id)
+            rows.append((named[known], row))
+    return [row for _, row in sorted(rows, key=lambda each: each[0])][:limit]
