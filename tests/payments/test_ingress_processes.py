@@ -1,4 +1,4 @@
-"""Scenario 2: the same event 50 times at once over four ingress processes that share a database."""
+"""Ingress processes: scenario 2, the same event 50 times at once over four of them, and one that is asked to stop."""
 
 from __future__ import annotations
 
@@ -76,3 +76,37 @@ async def test_equal_deliveries_at_once_over_four_processes_are_one_event(
     assert await standing.deadlocks(payments) == 0
     for each in ingresses:
         assert each.stop() == 0, each.tail()
+
+
+async def test_a_process_that_is_asked_to_stop_answers_what_it_has_taken(
+    payments: Payments, database: TemporaryDatabase, kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    process = ServiceProcess.of("payments", database, kafka, topic_prefix, tmp_path, relay=False, **SECRETS)
+    bodies = iter([samples.stripe_body(charge_succeeded(f"month-{number}")) for number in range(400)])
+    answers: list[int] = []
+
+    async def send() -> None:
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+            for body in bodies:
+                try:
+                    answer = await client.post(
+                        f"{process.url}/webhooks/stripe", content=body, headers=stripe_headers(body)
+                    )
+                except httpx.TransportError:
+                    return
+                answers.append(answer.status_code)
+                if len(answers) == 100:
+                    process.running.terminate()
+
+    try:
+        process.start()
+        await process.ready()
+        await asyncio.gather(*(send() for _ in range(8)))
+        assert await asyncio.to_thread(process.running.wait, 30) == 0, process.tail()
+    finally:
+        process.end()
+    assert set(answers) == {200}
+    assert 100 <= len(answers) < 400
+    await works(payments)
+    assert (await counts(payments))["webhook_deliveries"] == len(answers)
+    await standing.check(payments)

@@ -21,6 +21,7 @@ from payments.collection.objects import Key
 LIFE: Final[tuple[DebitAction, ...]] = (
     "created", "submitted", "confirmed", "paid_out", "failed", "late_failure_settled", "charged_back"
 )  # fmt: skip
+_ASK_AGAIN_SECONDS: Final = 10
 _SUCCESSES: Final = frozenset({"confirmed", "paid_out"})
 _FAILURES: Final = frozenset({"failed", "charged_back"})
 
@@ -76,7 +77,9 @@ def _debit(key: Key, told: Sequence[DebitTold], described: Sequence[DebitDescrib
         objects=frozenset({key}),
         awaiting=tuple(awaiting),
     )
-    return Debit(view, (Fetch(key, fetch, 0),) if awaiting else ())
+    # A tie is asked about again while the answer is no younger than the tie: not in a hot loop where clocks disagree.
+    after_seconds = 0 if known is None else _ASK_AGAIN_SECONDS
+    return Debit(view, (Fetch(key, fetch, after_seconds),) if awaiting else ())
 
 
 def _in_order(told: Sequence[DebitTold], known: DebitDescribed | None) -> list[DebitTold]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, not_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection.tables import invoices, payment_attempts, payment_references, payments
@@ -26,15 +26,16 @@ async def list_payments(
     limit: int,
 ) -> Sequence[Row[Any]]:
     """Payments, newest first. `reference` is any id that a provider knows the payment or one of its attempts by."""
-    query = select(payments).where(payments.c.superseded.is_(False)).order_by(payments.c.id.desc()).limit(limit)
+    query = select(payments).where(not_(payments.c.superseded)).order_by(payments.c.id.desc()).limit(limit)
     if reference is not None:
         found = select(payment_references.c.payment_id).where(payment_references.c.reference == reference)
         query = query.where(payments.c.id.in_(found))
     if member_id is not None:
         query = query.where(payments.c.member_id == member_id)
     if awaiting is not None:
-        parked = payments.c.awaiting != []
-        query = query.where(parked if awaiting else ~parked)
+        # As the index says it: a bound parameter would hide from the planner that it can be used.
+        parked = text("awaiting <> '{}'")
+        query = query.where(parked if awaiting else not_(parked))
     if before is not None:
         query = query.where(payments.c.id < before)
     return (await connection.execute(query)).all()

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -66,6 +67,7 @@ payments = Table(
     Column("superseded", Boolean, nullable=False),
     Column("version", BigInteger, nullable=False),
     Index("payments_member", "member_id", "id"),
+    Index("payments_awaiting", "id", postgresql_where=text("awaiting <> '{}' AND NOT superseded")),
 )
 
 payment_references = Table(
