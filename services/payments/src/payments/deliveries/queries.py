@@ -26,7 +26,7 @@ async def list_deliveries(
     if state is not None:
         query = query.where(webhook_deliveries.c.state == state)
     if state == "rejected":
-        # The same rows, by their index: they may be few among millions.
+        # The same rows, in the words of an index: they may be few among millions.
         query = query.where(webhook_deliveries.c.refusal.is_not(None))
     if before is not None:
         query = query.where(webhook_deliveries.c.id < before)

@@ -44,7 +44,6 @@ webhook_deliveries = Table(
     Column("events", Integer, nullable=False),
     CheckConstraint("state IN ('accepted', 'rejected', 'processed', 'dead_lettered')", name="webhook_deliveries_state"),
     Index("webhook_deliveries_received", "received_at", "id"),
-    Index("webhook_deliveries_refused", "id", postgresql_where=text("refusal IS NOT NULL")),
     Index(
         "webhook_deliveries_rejected",
         "provider",
