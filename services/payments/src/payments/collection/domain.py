@@ -6,7 +6,7 @@ The fold itself is in `folding.py` (one entry), with card payments, direct debit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
@@ -24,10 +24,10 @@ Supply = Literal["taxable", "gst_free"]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Who a customer reference belongs to; the id is the caller's."""
+    """Who a customer reference belongs to; the id is the caller's. Under another name it is the same member."""
 
     id: str
-    name: str
+    name: str = field(compare=False)
 
 
 Members = Mapping[Key, Member]

@@ -24,9 +24,8 @@ async def put(tx: Transaction, member_id: str, name: str, customers: Sequence[Cu
     if before is not None and (before.name, before.customers) == (name, wanted):
         return before
     held = set(before.customers if before else ())
-    touched = held | set(wanted) if before and before.name != name else held ^ set(wanted)
     was = None if before is None else Known(before.id, before.name)
-    keys = {_key(each): was if each in held else None for each in touched}
+    keys = {_key(each): was if each in held else None for each in held ^ set(wanted)}
     # A worker locks the customers of what it folds: either it sees what is written here, or its facts are seen.
     await collection.lock_objects(tx.connection, keys)
     after = await store.save(tx.connection, member_id, name, wanted, at=tx.now)
