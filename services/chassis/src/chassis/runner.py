@@ -25,10 +25,10 @@ from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.faststream_adapter import Feed, KafkaFeed
 from chassis.faults import Fault, classify
+from chassis.lag import LagGauge
 from chassis.positions import TopicPart
 from chassis.reader import Reader
 from chassis.settings import Settings
-from chassis.telemetry import metrics
 from chassis.web import Check
 
 log = structlog.get_logger()
@@ -76,6 +76,7 @@ class Runner:
         self._ended = asyncio.Event()
         self._dead: str | None = None
         self.state = ConnectionState()
+        self._lag = LagGauge(consumer.name)
 
     @property
     def name(self) -> str:
@@ -95,6 +96,7 @@ class Runner:
             await self.reader.released()
             await self._stop_feed()
             self.state.connected = False
+            self._lag.clear()
             self._ended.set()
 
     async def stop(self) -> None:
@@ -203,18 +205,14 @@ class Runner:
 
     async def _probe(self) -> None:
         """Ask the brokers how far behind this member is; their answer says also that they can be reached."""
-        placed = dict(self.reader.placed)
         try:
             ends = await self._feed.probe()
         except (KafkaError, OSError) as error:
             self.state.connected, self.state.error = False, describe(error)
             return
         self.state.connected, self.state.error = True, None
-        self.state.lag_records = 0
-        for partition, end in ends.items():
-            behind = max(0, end - placed.get(partition, end))
-            self.state.lag_records += behind
-            metrics.CONSUMER_LAG_RECORDS.labels(self.name, partition.topic, partition.partition).set(behind)
+        placed = dict(self.reader.placed)
+        self.state.lag_records = self._lag.show(ends, placed)
         await self._commit(placed)
 
     async def _commit(self, placed: Mapping[Any, int]) -> None:
