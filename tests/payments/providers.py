@@ -20,6 +20,8 @@ SECRETS: Final = {
     "stripe_webhook_secrets": STRIPE_SECRET,
     "gocardless_webhook_secrets": GOCARDLESS_SECRET,
 }
+# Nothing answers there: no test asks a provider on the network.
+NO_API: Final = {"stripe_api_url": "http://127.0.0.1:1", "gocardless_api_url": "http://127.0.0.1:1"}
 Payments = RunningService[PaymentsSettings]
 
 
@@ -76,7 +78,11 @@ async def know_mark(payments: Payments, *, stripe: str = "cus_mark", gocardless:
 
 async def works(payments: Payments) -> None:
     """Wait until the worker has applied everything that was queued, fetches that are due included."""
-    query = "SELECT count(*) FROM payments.pending_events"
+    # A fetch that nobody has tried yet, or that is being tried for the first time; what failed waits for its turn.
+    query = (
+        "SELECT (SELECT count(*) FROM payments.pending_events) + (SELECT count(*) FROM payments.fetches"
+        " WHERE last_error IS NULL AND (due_at <= now() OR attempts > 0))"
+    )
 
     async def pending() -> int:
         ((rows,),) = await payments.rows(query)
