@@ -23,6 +23,7 @@ from simulator import samples
 
 from tests.payments.providers import (
     GOCARDLESS_SECRET,
+    NO_API,
     SECRETS,
     STRIPE_SECRET,
     Payments,
@@ -60,7 +61,7 @@ async def start(database_for: Any, kafka: str, topic_prefix: str) -> AsyncIterat
 
         async def begin(**settings: Any) -> Payments:
             database = await database_for("payments")
-            started = running(service, database, kafka, topic_prefix, **{**SECRETS, **settings})
+            started = running(service, database, kafka, topic_prefix, **{**SECRETS, **NO_API, **settings})
             return await stack.enter_async_context(started)
 
         yield begin
@@ -80,6 +81,12 @@ def ingress_of(payments: Payments) -> DeliveryIngress:
     ingress = payments.runtime.ingress
     assert isinstance(ingress, DeliveryIngress)
     return ingress
+
+
+def outcomes(provider: str, outcome: str) -> float:
+    """How many events of a provider had this outcome."""
+    labels = {"provider": provider, "outcome": outcome}
+    return metrics.REGISTRY.get_sample_value("backbone_provider_events_total", labels) or 0.0
 
 
 def answered(status: str) -> float:
@@ -322,15 +329,17 @@ async def test_250_events_in_one_body_with_one_malformed_one_unknown_and_one_rep
         )
     events = [*events[:247], {"id": "EV_BAD", "created_at": "yesterday"}, _unknown(), events[0]]
     body = samples.gocardless_body(events, "WB250")
+    not_understood = outcomes("gocardless", "not_understood")
     assert (await post(payments, "gocardless", body, gocardless_headers(body))).status_code == 200
     await works(payments)
 
     counted = await counts(payments)
     assert (counted["provider_events"], counted["dead_letters"], counted["pending_events"]) == (248, 1, 0)
-    outcomes = dict(
+    understood = dict(
         await payments.rows("SELECT outcome = 'not_understood', count(*) FROM payments.provider_events GROUP BY 1")
     )
-    assert outcomes == {False: 247, True: 1}
+    assert understood == {False: 247, True: 1}
+    assert outcomes("gocardless", "not_understood") == not_understood + 1
     assert len(await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)) == 248
     (delivery,) = (await payments.get("/deliveries"))["items"]
     shown = (await payments.get(f"/deliveries/{delivery['id']}"))["provider_events"]

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import asyncpg
 from chassis.sql import Statement
+from chassis.telemetry import metrics
+from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.deliveries.domain import EventIdentity, Provider, ProviderEvent
@@ -98,18 +100,27 @@ FROM unnest($16::uuid[], $17::text[], $18::text[], $19::timestamptz[], $20::text
     AS d (id, provider, account, received_at, verified_by, traceparent, headers, body, sha256, events)
 """
 
+OUTCOMES: Final = Counter(
+    "backbone_provider_events_total",
+    "Provider events by what they did: applied, not_understood and so on; a batch that is tried again counts again",
+    ("provider", "outcome"),
+    registry=metrics.REGISTRY,
+)
 # Locked in the order in which the ingress counts repeated events: the two must not wait for each other.
 _SAVE_OUTCOMES: Final = Statement(
     """
     WITH locked AS MATERIALIZED (
         SELECT id FROM payments.provider_events WHERE id = ANY(CAST(:ids AS uuid[]))
         ORDER BY provider, account, livemode, event_id FOR NO KEY UPDATE
+    ), saved AS (
+        UPDATE payments.provider_events AS e
+        SET outcome = o.outcome, outcome_words = o.words, payment_id = o.payment_id, ingested_at = :at
+        FROM locked JOIN unnest(CAST(:ids AS uuid[]), CAST(:outcomes AS text[]), CAST(:words AS text[]),
+                                CAST(:payments AS uuid[])) AS o (id, outcome, words, payment_id) USING (id)
+        WHERE e.id = locked.id
+        RETURNING e.provider, e.outcome
     )
-    UPDATE payments.provider_events AS e
-    SET outcome = o.outcome, outcome_words = o.words, payment_id = o.payment_id, ingested_at = :at
-    FROM locked JOIN unnest(CAST(:ids AS uuid[]), CAST(:outcomes AS text[]), CAST(:words AS text[]),
-                            CAST(:payments AS uuid[])) AS o (id, outcome, words, payment_id) USING (id)
-    WHERE e.id = locked.id
+    SELECT provider, outcome, count(*) AS events FROM saved GROUP BY provider, outcome
     """
 )
 _KEPT_BYTES: Final = "SELECT kept_bytes FROM payments.rejected_bytes WHERE provider = $1 FOR UPDATE"
@@ -244,4 +255,5 @@ async def save_outcomes(connection: AsyncConnection, outcomes: Sequence[EventOut
         "words": [each.words for each in outcomes],
         "payments": [each.payment_id for each in outcomes],
     }
-    await _SAVE_OUTCOMES.all(connection, {**given, "at": at})
+    for saved in await _SAVE_OUTCOMES.all(connection, {**given, "at": at}):
+        OUTCOMES.labels(saved.provider, saved.outcome).inc(saved.events)
