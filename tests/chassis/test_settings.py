@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import pytest
 from chassis.settings import Settings, SettingsError
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import Field
+
+from tests.support import specimen
 
 RIGHT = {
     "PAYMENTS_DATABASE_URL": "postgresql://payments:hunter2@127.0.0.1:5432/backbone",
     "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092,127.0.0.1:9093",
 }
+ANOTHER_KIND = (
+    generate_private_key(SECP256R1())
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
 
 
 class OurSettings(Settings):
@@ -87,6 +97,42 @@ def test_bad_brokers_are_refused(servers: str) -> None:
     assert refusal(kafka_bootstrap_servers=servers) == (
         "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS must be host:port, several separated by commas"
     )
+
+
+def test_the_key_of_whoever_signs_tokens_is_taken() -> None:
+    _, public = specimen.key_pair()
+
+    assert load(token_public_keys=public * 2).token_public_keys == public * 2
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "hunter2",
+        "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----",
+        "-----BEGIN PUBLIC KEY----- é -----END PUBLIC KEY-----",
+        specimen.key_pair()[0],
+        ANOTHER_KIND,
+    ],
+    ids=["no PEM", "no base64", "no ASCII", "private", "another kind"],
+)
+def test_keys_that_verify_nothing_are_refused_without_repeating_them(keys: str) -> None:
+    assert refusal(token_public_keys=keys) == (
+        "PAYMENTS_TOKEN_PUBLIC_KEYS must be Ed25519 public keys in PEM, concatenated"
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "collector", "collector:4318", "ftp://collector", "http://", "http://a:none", "http://a:99999", "http://a b"],
+)
+def test_a_bad_address_is_refused(url: str) -> None:
+    assert refusal(otlp_endpoint=url) == "PAYMENTS_OTLP_ENDPOINT must look like https://host"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:4318", "https://collector.example/v1/traces"])
+def test_an_address_is_taken(url: str) -> None:
+    assert load(otlp_endpoint=url).otlp_endpoint == url
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chassis.tokens import Verifier
 
 
 class SettingsError(Exception):
@@ -46,8 +49,39 @@ def _bootstrap_servers(value: str) -> str:
     return value
 
 
+def _http_url(value: str) -> str:
+    if not _is_http_url(value):
+        raise ValueError("must look like https://host")
+    return value
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Reading the port is what checks it; white space would be dropped without a word.
+        return (
+            parts.scheme in {"http", "https"}
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url.isprintable()
+            and " " not in url
+        )
+    except ValueError:
+        return False
+
+
+def _public_keys(value: str) -> str:
+    try:
+        Verifier(value, audience="")
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("must be Ed25519 public keys in PEM, concatenated") from None
+    return value
+
+
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 BootstrapServers = Annotated[str, AfterValidator(_bootstrap_servers)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+PublicKeys = Annotated[str, AfterValidator(_public_keys)]
 
 
 class Settings(BaseSettings):
@@ -75,7 +109,7 @@ class Settings(BaseSettings):
     outbox_alarm_table_bytes: int = Field(
         2 * 1_073_741_824, gt=0, description="Size of the outbox with its indexes before it is an alarm"
     )
-    token_public_keys: str = Field(
+    token_public_keys: PublicKeys = Field(
         "", description="Ed25519 public keys in PEM, concatenated, that sign internal tokens"
     )
     database_pool_max_connections: int = Field(8, ge=2, le=100, description="PostgreSQL connections of this process")
@@ -85,7 +119,7 @@ class Settings(BaseSettings):
     body_max_bytes: int = Field(1_048_576, gt=0, description="Largest request body of ordinary endpoints")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level that is logged")
     clock_file: Path | None = Field(None, description="Local mode only: the file that offsets business time")
-    otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (OTLP over HTTP); none: no export")
+    otlp_endpoint: HttpUrl | None = Field(None, description="OpenTelemetry collector (OTLP over HTTP); none: no export")
 
     @classmethod
     def load(cls, service: str, environment: Mapping[str, str] | None = None) -> Self:
