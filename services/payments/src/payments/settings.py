@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from chassis.settings import Settings
+from chassis.settings import HttpUrl, Settings
 from pydantic import Field, SecretStr, field_validator
 
 
@@ -19,9 +18,9 @@ class PaymentsSettings(Settings):
         SecretStr(""), description="Signing secrets of GoCardless' endpoint, separated by commas; all are active"
     )
     gocardless_livemode: bool = Field(False, description="Whether GoCardless deliveries are live; they do not say")
-    gocardless_api_url: str = Field("https://api.gocardless.com", description="Where GoCardless objects are read")
+    gocardless_api_url: HttpUrl = Field("https://api.gocardless.com", description="Where GoCardless objects are read")
     gocardless_access_token: SecretStr = Field(SecretStr(""), description="Reads GoCardless payments and mandates")
-    stripe_api_url: str = Field("https://api.stripe.com", description="Where Stripe objects are read")
+    stripe_api_url: HttpUrl = Field("https://api.stripe.com", description="Where Stripe objects are read")
     stripe_api_key: SecretStr = Field(SecretStr(""), description="Reads Stripe charges that no delivery has told of")
     provider_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for a provider's answer")
     delivery_max_bytes: int = Field(8 * 1_048_576, gt=0, description="Largest delivery; beyond it: 413")
@@ -47,13 +46,6 @@ class PaymentsSettings(Settings):
             raise ValueError("every signing secret must have at least 16 characters")
         return value
 
-    @field_validator("gocardless_api_url", "stripe_api_url")
-    @classmethod
-    def _an_origin(cls, value: str) -> str:
-        if not _is_origin(value):
-            raise ValueError("must look like https://host")
-        return value
-
     @field_validator("business_timezone")
     @classmethod
     def _a_time_zone(cls, value: str) -> str:
@@ -62,15 +54,6 @@ class PaymentsSettings(Settings):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("must name a time zone, for example Australia/Sydney") from None
         return value
-
-
-def _is_origin(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        # Reading the port is what checks it.
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def split_secrets(value: SecretStr) -> tuple[str, ...]:
