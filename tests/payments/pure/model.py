@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from payments.collection.codec import from_json, names, to_json
-from payments.collection.domain import Group, Member, Policy
+from payments.collection.domain import Group, Member, PaymentView, Policy
 from payments.collection.facts import Fact
 from payments.collection.folding import fold
 from payments.collection.objects import Key, customer_key, grouped, partition
 from payments.collection.telling import Telling
-from payments.collection.working_set import WorkingSet
+from payments.collection.working_set import Applied, WorkingSet
 from payments.ledger.domain import Journal
 from payments.ledger.lines import Line, Posted, member_lines
 
@@ -49,6 +49,7 @@ class Books:
     balances: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     told: list[tuple[str, Telling]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    held: dict[Key, Member | None] = field(default_factory=dict)
     locks: dict[Key, int] = field(default_factory=dict)
     _named: dict[Fact, frozenset[Key]] = field(default_factory=dict)
 
@@ -118,24 +119,37 @@ class Books:
 
     def _settle(self, taken: Input, locked: frozenset[Key], facts: Sequence[Fact]) -> None:
         standing = [journal for journal in self.journals if journal.subject in locked]
-        working_set = WorkingSet(facts=facts, journals=standing, members=self.members, policy=self.policy)
-        applied = working_set.apply(taken.type, taken.facts)
+        applied = self._working_set(facts, standing).apply(taken.type, taken.facts)
         for fact in taken.facts:  # stored as plain JSON and read back, as through the table
             self._named[from_json(to_json(fact))] = grouped(names(fact))
-        self.post(applied.journals)
+        self._save(applied)
         if applied.telling is not None:
             self.told.append((taken.id, applied.telling))
 
     def match(self, customer: Key, member: Member) -> None:
         """A customer's member becomes known: every group that names the customer is folded anew."""
-        before = dict(self.members)
         self.members[customer] = member
+        self.refold(customer)
+
+    def refold(self, customer: Key) -> list[PaymentView]:
+        """Fold anew every group that names the customer; returns the payments that it changed."""
+        changed: list[PaymentView] = []
         for group in partition([names(fact) for fact in self.facts if customer in names(fact)]):
             facts = self._closure(group)
             keys = group.union(*(names(fact) for fact in facts))
             standing = [journal for journal in self.journals if journal.subject in keys]
-            working_set = WorkingSet(facts=facts, journals=standing, members=self.members, policy=self.policy)
-            self.post(working_set.refold(group, before).journals)
+            applied = self._working_set(facts, standing).refold(group)
+            self._save(applied)
+            changed += applied.payments
+        return changed
+
+    def _working_set(self, facts: Sequence[Fact], standing: Sequence[Journal]) -> WorkingSet:
+        return WorkingSet(facts=facts, journals=standing, members=self.members, held=self.held, policy=self.policy)
+
+    def _save(self, applied: Applied) -> None:
+        self.held |= {each.key: each.member for each in applied.payments}
+        self.held |= {each.key: each.member for each in applied.invoices}
+        self.post(applied.journals)
 
     def post(self, journals: Sequence[Journal]) -> None:
         self.journals += journals

@@ -153,6 +153,21 @@ def test_money_of_a_stranger_waits_and_is_matched_once_at_its_original_time() ->
     assert [line.effective_at for line in books.lines()] == [line.effective_at for line in known.lines()]
 
 
+def test_what_comes_first_after_a_customer_became_known_says_so_and_the_refold_finds_nothing_to_change() -> None:
+    """Else two events would tell the same of one payment, or of one that was never anybody else's."""
+    customer = customer_key("stripe", payloads.CUSTOMER)
+    intent = stripe("payment_intent.succeeded", payloads.intent(version=CLASSIC), version=CLASSIC)
+    books = Books(members={}).apply(_charge())
+    books.members[customer] = MARK
+    books.apply(intent, _charge("ch_2", intent="pi_2"))
+    told = [telling for _, telling in books.told]
+    assert [(each.before or {}).get("awaiting") for each in told] == [None, ["awaiting customer"], None]
+    assert [each.member for each in told] == [None, MARK, MARK]
+
+    assert books.refold(customer) == []
+    assert books.check().net() == Books().apply(_charge(), intent, _charge("ch_2", intent="pi_2")).net()
+
+
 def test_a_customer_that_moves_to_another_member_takes_the_ledger_along() -> None:
     books = Books().apply(_invoice(), _charge())
     books.match(customer_key("stripe", payloads.CUSTOMER), Member("mem_isla", "Isla Morgan"))

@@ -32,6 +32,8 @@ class Member:
 
 Members = Mapping[Key, Member]
 """The member behind each customer key that is known."""
+Held = Mapping[Key, Member | None]
+"""The member with whom each payment and each invoice was saved."""
 
 
 @dataclass(frozen=True, slots=True)

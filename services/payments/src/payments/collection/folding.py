@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from payments.collection.cards import fold_cards
 from payments.collection.debits import fold_debits
-from payments.collection.domain import Fetch, Group, InvoiceView, Members, PaymentView, Policy
+from payments.collection.domain import Fetch, Group, Held, InvoiceView, Member, Members, PaymentView, Policy
 from payments.collection.facts import (
     ChargeTold,
     DebitDescribed,
@@ -53,10 +53,22 @@ def _owned(payment: PaymentView, invoices: Mapping[Key, InvoiceView], members: M
     member = invoice.member if invoice else None
     if member is None and payment.customer is not None:
         member = members.get(payment.customer)
-    unknown = member is None and "awaiting payment" not in payment.awaiting
-    return replace(
-        payment,
-        invoice=payment.invoice if invoice else None,
-        member=member,
-        awaiting=(*payment.awaiting, "awaiting customer") if unknown else payment.awaiting,
+    return _of(member, replace(payment, invoice=payment.invoice if invoice else None))
+
+
+def _of(member: Member | None, payment: PaymentView) -> PaymentView:
+    awaiting = tuple(each for each in payment.awaiting if each != "awaiting customer")
+    unknown = member is None and "awaiting payment" not in awaiting
+    return replace(payment, member=member, awaiting=(*awaiting, "awaiting customer") if unknown else awaiting)
+
+
+def as_held(group: Group, held: Held) -> Group:
+    """Return the group as it was saved and told last: a member may have become known, or changed, since then."""
+    payments = tuple(
+        each if held.get(each.key, each.member) == each.member else _of(held[each.key], each) for each in group.payments
     )
+    invoices = tuple(
+        each if held.get(each.key, each.member) == each.member else replace(each, member=held[each.key])
+        for each in group.invoices
+    )
+    return replace(group, payments=payments, invoices=invoices)

@@ -24,6 +24,8 @@ IMPLIED: Final = "implied_invoice"
 
 GROUPED: Final = frozenset({CHARGE, INTENT, INVOICE, INVOICE_PAYMENT, DEBIT})
 REFERENCED: Final = frozenset({CUSTOMER})
+PAYMENTS: Final = frozenset({CHARGE, INTENT, DEBIT})
+"""Whose keys a payment may have."""
 _KINDS: Final = GROUPED | REFERENCED | {IMPLIED}
 
 

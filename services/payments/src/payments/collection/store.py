@@ -18,7 +18,7 @@ from chassis.sql import Statement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection import codec
-from payments.collection.domain import InvoiceView, Member, PaymentView
+from payments.collection.domain import Held, InvoiceView, Member, PaymentView
 from payments.collection.facts import Fact
 from payments.collection.objects import Key, grouped
 
@@ -58,13 +58,6 @@ _FACTS = Statement(
     ORDER BY id
     """
 )
-_NAMING = Statement(
-    """
-    SELECT DISTINCT other.key FROM payments.fact_names AS one
-    JOIN payments.fact_names AS other USING (fact_id)
-    WHERE one.key = :key
-    """
-)
 _ADD_FACTS = Statement(
     """
     WITH added AS (
@@ -80,17 +73,28 @@ _ADD_FACTS = Statement(
     JOIN unnest(CAST(:named_hashes AS bytea[]), CAST(:named_keys AS text[])) AS named (hash, key) USING (hash)
     """
 )
+# One row for each group, or a few (its facts need not share one object): the worker takes as many at once as it takes
+# events, so that no history is too long for one transaction.
 _REFOLD = Statement(
     """
-    INSERT INTO payments.pending_events (kind, subject, received_at, was_member_id, was_member_name)
-    VALUES ('refold', :subject, :now, :id, :name)
+    INSERT INTO payments.pending_events (kind, subject, received_at)
+    SELECT DISTINCT 'refold', named.first, CAST(:now AS timestamptz)
+    FROM payments.fact_names AS one
+    CROSS JOIN LATERAL (
+        SELECT min(other.key) AS first FROM payments.fact_names AS other
+        WHERE other.fact_id = one.fact_id AND split_part(other.key, '/', 3) <> 'customer'
+    ) AS named
+    WHERE one.key = ANY(:keys) AND named.first IS NOT NULL
     """
 )
-_IDS = Statement(
+_SAVED = Statement(
     """
-    SELECT 'payment' AS kind, key, id FROM payments.payments WHERE key = ANY(:keys)
-    UNION ALL
-    SELECT 'invoice', key, id FROM payments.invoices WHERE key = ANY(:keys)
+    SELECT s.kind, s.key, s.id, m.id AS member_id, m.name AS member_name
+    FROM (
+        SELECT 'payment' AS kind, key, id, member_id FROM payments.payments WHERE key = ANY(:keys)
+        UNION ALL
+        SELECT 'invoice', key, id, member_id FROM payments.invoices WHERE key = ANY(:keys)
+    ) AS s LEFT JOIN payments.members AS m ON m.id = s.member_id
     """
 )
 _SUPERSEDE = Statement("UPDATE payments.payments SET superseded = true, version = version + 1 WHERE key = ANY(:keys)")
@@ -193,25 +197,15 @@ async def lock_objects(connection: AsyncConnection, keys: Collection[Key]) -> No
     await _LOCK.all(connection, texts)
 
 
-async def queue_refolds(connection: AsyncConnection, customers: Mapping[Key, Member | None]) -> None:
-    """Have the worker fold again whatever names these customers; each with the member whose it was until now."""
-    rows = [
-        {"subject": key.text, "now": real_now(), "id": was and was.id, "name": was and was.name}
-        for key, was in sorted(customers.items())
-    ]
-    await _REFOLD.each(connection, rows)
+async def queue_refolds(connection: AsyncConnection, customers: Collection[Key]) -> None:
+    """Have the worker fold again whatever names these customers, who are locked: group by group."""
+    await _REFOLD.all(connection, {"keys": sorted(key.text for key in customers), "now": real_now()})
 
 
 async def _closure(connection: AsyncConnection, keys: Collection[Key]) -> tuple[Fact, ...]:
     """All facts that name a key of the group, or a key that such a fact names in turn."""
     rows = await _FACTS.all(connection, {"keys": sorted(key.text for key in grouped(keys))})
     return tuple(codec.from_json(row.body) for row in rows)
-
-
-async def groups_naming(connection: AsyncConnection, customer: Key) -> frozenset[Key]:
-    """The grouped objects of all facts that name this customer."""
-    rows = await _NAMING.all(connection, {"key": customer.text})
-    return grouped(Key.parse(row.key) for row in rows)
 
 
 async def add_facts(connection: AsyncConnection, facts: Sequence[NewFact]) -> None:
@@ -247,12 +241,15 @@ class Ids:
         return self._invoices.setdefault(key.text, new_id())
 
 
-async def load_ids(connection: AsyncConnection, keys: Iterable[Key]) -> Ids:
-    """The ids of what is stored under these keys; the keys are locked, so nobody else can add to them."""
-    stored: dict[str, dict[str, str]] = {"payment": {}, "invoice": {}}
-    for row in await _IDS.all(connection, {"keys": [key.text for key in keys]}):
-        stored[row.kind][row.key] = str(row.id)
-    return Ids(stored["payment"], stored["invoice"])
+async def load_saved(connection: AsyncConnection, keys: Iterable[Key]) -> tuple[Ids, Held]:
+    """The ids and members of what is stored under these keys; they are locked, so nobody else can add to them."""
+    by_text = {key.text: key for key in keys}
+    ids: dict[str, dict[str, str]] = {"payment": {}, "invoice": {}}
+    held: dict[Key, Member | None] = {}
+    for row in await _SAVED.all(connection, {"keys": list(by_text)}):
+        ids[row.kind][row.key] = str(row.id)
+        held[by_text[row.key]] = None if row.member_id is None else Member(row.member_id, row.member_name)
+    return Ids(ids["payment"], ids["invoice"]), held
 
 
 async def save_payments(

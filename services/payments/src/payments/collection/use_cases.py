@@ -18,7 +18,8 @@ from payments.collection import fetching, store, translate
 from payments.collection.codec import names
 from payments.collection.domain import Fetch, InvoiceView, Member, PaymentView, Policy
 from payments.collection.facts import Fact
-from payments.collection.objects import CUSTOMER, Key
+from payments.collection.invoices import implied_key
+from payments.collection.objects import CUSTOMER, PAYMENTS, Key
 from payments.collection.store import Ids, NewFact
 from payments.collection.telling import not_understood, snapshot
 from payments.collection.working_set import Applied, WorkingSet
@@ -67,31 +68,26 @@ class _Batch:
         self.retired |= set(applied.retired_payments)
         self.fetches |= {fetch.key: fetch for fetch in applied.fetches}
 
-    def keys(self) -> Iterable[Key]:
-        """Every payment and invoice that anything here refers to."""
-        for _, applied in self.applied:
-            yield from (view.key for group in (applied.before, applied.after) for view in group.payments)
-            yield from (view.key for group in (applied.before, applied.after) for view in group.invoices)
-            yield from (view.key for view in applied.invoices)
-
 
 async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
     """Apply inputs in their order. Raises GroupStillGrowsError (a conflict) when others keep adding to their groups."""
-    refolds = {each.pending_id: await _groups_of(tx, each) for each in given if isinstance(each, RefoldInput)}
-    wanted = {key for each in given for fact in _facts(each) for key in names(fact)}.union(*refolds.values())
+    wanted = {key for each in given for fact in _facts(each) for key in names(fact)}
+    wanted |= {each.customer for each in given if isinstance(each, RefoldInput)}
     group = await store.lock_group(tx.connection, wanted)
+    implied = {implied_key(key) for key in group.keys if key.kind in PAYMENTS}
+    ids, held = await store.load_saved(tx.connection, group.keys | implied)
     working_set = WorkingSet(
         facts=group.facts,
         journals=await ledger.standing(tx.connection, group.keys),
         members=await _members(tx, group.keys),
+        held=held,
         policy=rules.policy,
     )
     batch = _Batch()
     for each in given:
-        applied = _apply(working_set, each, refolds.get(each.pending_id, frozenset()))
+        applied = _apply(working_set, each)
         if applied is not None:
             batch.add(each, applied)
-    ids = await store.load_ids(tx.connection, set(batch.keys()))
     await store.add_facts(tx.connection, [NewFact(_input_id(each), fact) for each in given for fact in _facts(each)])
     await _save_views(tx, batch, ids)
     journal_ids = await _post(tx, batch, ids, rules)
@@ -104,17 +100,13 @@ def _facts(given: Input) -> Sequence[Fact]:
     return given.facts if isinstance(given, EventInput | FetchedInput) and not isinstance(given, ConflictInput) else ()
 
 
-async def _groups_of(tx: Transaction, given: RefoldInput) -> frozenset[Key]:
-    return await store.groups_naming(tx.connection, given.customer) | {given.customer}
-
-
 async def _members(tx: Transaction, keys: Iterable[Key]) -> dict[Key, Member]:
     customers = {Customer(key.provider, key.id, key.account): key for key in keys if key.kind == CUSTOMER}
     found = await members.by_customer(tx.connection, customers)
     return {customers[customer]: Member(*member) for customer, member in found.items()}
 
 
-def _apply(working_set: WorkingSet, given: Input, refolded: frozenset[Key]) -> Applied | None:
+def _apply(working_set: WorkingSet, given: Input) -> Applied | None:
     match given:
         case ConflictInput() | UnusableInput():
             return None
@@ -124,9 +116,8 @@ def _apply(working_set: WorkingSet, given: Input, refolded: frozenset[Key]) -> A
             return working_set.apply(None, facts)
         case EventInput(event=event, facts=facts):
             return working_set.apply(event.type, facts)
-        case RefoldInput(customer=customer, was=was):
-            before = {key: member for key, member in working_set.members.items() if key != customer}
-            return working_set.refold(refolded, before if was is None else {**before, customer: was})
+        case RefoldInput(customer=key):
+            return working_set.refold({key})
 
 
 def _input_id(given: Input) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from payments.collection.codec import names
-from payments.collection.domain import Fetch, Group, InvoiceView, Member, PaymentView, Policy
+from payments.collection.domain import Fetch, Group, Held, InvoiceView, Member, PaymentView, Policy
 from payments.collection.facts import Fact
-from payments.collection.folding import fold
+from payments.collection.folding import as_held, fold
 from payments.collection.objects import Key, grouped
 from payments.collection.telling import InvoiceChange, Telling, invoice_changes, tell
 from payments.ledger.domain import Journal, difference
@@ -46,7 +46,11 @@ class Applied:
 
 
 class WorkingSet:
-    """All that is known of some groups. `journals` in the order in which they were posted."""
+    """All that is known of some groups. `journals` in the order in which they were posted.
+
+    `held` are the members of payments and invoices as they were saved: what comes first after a member became known
+    changes them, an event or the refold that was queued for it, and what comes after that finds them changed.
+    """
 
     def __init__(
         self,
@@ -54,10 +58,12 @@ class WorkingSet:
         facts: Iterable[Fact] = (),
         journals: Iterable[Journal] = (),
         members: Mapping[Key, Member] | None = None,
+        held: Held | None = None,
         policy: Policy,
     ) -> None:
         self.members = dict(members or {})
         self.policy = policy
+        self._held = dict(held or {})
         self._facts: list[Fact] = []
         self._names: list[frozenset[Key]] = []
         self._numbers: dict[Fact, int] = {}
@@ -77,19 +83,14 @@ class WorkingSet:
         Raises UnbalancedError when the journals that were given are not all of the group's.
         """
         keys = grouped(key for fact in facts for key in names(fact))
-        before = self._group(keys)
+        before = as_held(self._group(keys), self._held)
         for fact in facts:
             self._add(fact)
         return self._settle(keys, before, event_type, facts)
 
-    def refold(self, keys: Collection[Key], before_members: Mapping[Key, Member]) -> Applied:
-        """Return what changes for these objects' groups because customers' members did, who were `before_members`."""
-        now, self.members = self.members, dict(before_members)
-        self._folded.clear()
-        before = self._group(grouped(keys))
-        self.members = now
-        self._folded.clear()
-        return self._settle(grouped(keys), before, None, ())
+    def refold(self, keys: Collection[Key]) -> Applied:
+        """Return what changes for these objects' groups because customers' members did."""
+        return self._settle(grouped(keys), as_held(self._group(grouped(keys)), self._held), None, ())
 
     def standing(self, keys: Collection[Key]) -> list[Journal]:
         """Return the journals of these objects' groups in the order in which they were posted."""
@@ -105,6 +106,8 @@ class WorkingSet:
         new_payments = {payment.key for payment in after.payments}
         old_invoices = {invoice.key: invoice for invoice in before.invoices}
         new_invoices = {invoice.key for invoice in after.invoices}
+        self._held |= {each.key: each.member for each in after.payments}
+        self._held |= {each.key: each.member for each in after.invoices}
         voided = [replace(each, state="void") for key, each in sorted(old_invoices.items()) if key not in new_invoices]
         return Applied(
             before=before,

@@ -8,7 +8,6 @@ from chassis.transaction import Draft, Transaction
 from contracts.envelope import Entity, Snapshot, Workflow
 from contracts.events import MemberUpdated, Referenced
 from payments.collection import store as collection
-from payments.collection.domain import Member as Known
 from payments.collection.objects import Key, customer_key
 from payments.members import store
 from payments.members.store import Customer, Member
@@ -24,8 +23,7 @@ async def put(tx: Transaction, member_id: str, name: str, customers: Sequence[Cu
     if before is not None and (before.name, before.customers) == (name, wanted):
         return before
     held = set(before.customers if before else ())
-    was = None if before is None else Known(before.id, before.name)
-    keys = {_key(each): was if each in held else None for each in held ^ set(wanted)}
+    keys = {_key(each) for each in held ^ set(wanted)}
     # A worker locks the customers of what it folds: either it sees what is written here, or its facts are seen.
     await collection.lock_objects(tx.connection, keys)
     after = await store.save(tx.connection, member_id, name, wanted, at=tx.now)
