@@ -9,7 +9,7 @@ from chassis import dead_letters
 from chassis.consumer import Consumer
 from chassis.dead_letters import DeadLetter, DeadLetterNotFoundError, Letter, NobodyRetriesError
 from chassis.ids import new_id
-from chassis.transaction import Transaction
+from chassis.transaction import Cause, Transaction
 from contracts.envelope import Event
 from contracts.events import PaymentUpdated
 from contracts.topics import PAYMENTS_EVENTS
@@ -47,6 +47,16 @@ async def test_a_letter_is_kept_whole(ground: Ground) -> None:
     assert (letter.owner, letter.consumer, letter.pointer) == ("payments", "payments.worker", "pending/1")
     assert (letter.reason_class, letter.reason) == ("ValueError", "ValueError: reason 1")
     assert (letter.state, letter.attempts, letter.retried_at) == ("open", 0, None)
+
+
+async def test_the_event_about_a_letter_keeps_the_cause_that_its_transaction_has(ground: Ground) -> None:
+    letter = Letter(consumer="payments.worker", pointer="pending/1", message=b"", error=ValueError("wrong"))
+    async with ground.database.transaction(cause=Cause("pending/1", None, "00-trace-span-01")) as tx:
+        await dead_letters.add(tx, SCHEMA, letter)
+
+    ((told,),) = await ground.rows(f"SELECT convert_from(value, 'UTF8')::jsonb FROM {SCHEMA}.outbox")
+    assert (told["correlationid"], told["traceparent"]) == ("pending/1", "00-trace-span-01")
+    assert told["data"]["actor"] == {"kind": "system", "id": "payments", "name": "Payments"}
 
 
 @pytest.mark.parametrize("words", ["\x00", "\ud800", "x" * 100_000, "", "Zahlung ü\U0001f600"], ids=ascii)

@@ -208,7 +208,7 @@ async def add(tx: Transaction, schema: str, letter: Letter) -> str:
 def _caused(tx: Transaction, event: RawEvent | None) -> Transaction:
     if event is not None:
         return tx.caused_by(event)
-    return tx.automatically(Cause(correlation_id=new_id()))
+    return tx.automatically(tx._cause or Cause(correlation_id=new_id()))
 
 
 async def page(

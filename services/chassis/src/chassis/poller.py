@@ -38,8 +38,8 @@ class Poller(ABC):
         self._ended.set()
 
     @abstractmethod
-    async def step(self) -> bool:
-        """Do what is due; True when more may be, so that the next step follows at once."""
+    async def step(self) -> int:
+        """Do what is due; returns 0 when there was nothing, else more may be and the next step follows at once."""
 
     async def close(self) -> None:  # noqa: B027 - most have nothing to give back
         """Give back what this part holds, after its last step."""
@@ -51,7 +51,7 @@ class Poller(ABC):
         try:
             while not self._stopping.is_set():
                 try:
-                    more = await self.step()
+                    found = await self.step()
                 except Exception as error:
                     if classify(error) is Fault.POISON:
                         raise
@@ -61,7 +61,7 @@ class Poller(ABC):
                 else:
                     failures = 0
                     self._note(None)
-                    if not more:
+                    if not found:
                         await self.wake.wait(self.idle_seconds)
         finally:
             try:
