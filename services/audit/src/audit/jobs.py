@@ -9,22 +9,15 @@ The watch is for readiness alone: whoever appends looks at the guards in its own
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from typing import Final
+from typing import ClassVar, Final
 
-import structlog
-from chassis.batch import describe
 from chassis.database import Database
-from chassis.faults import Fault, classify
-from chassis.web import Check
+from chassis.poller import Poller
 from sqlalchemy import text
 
 from audit import guards
 
-log = structlog.get_logger()
 _STEP_RECORDS: Final = 5_000
-_BACK_OFF_SECONDS: Final = 1.0
 
 _BEHIND = text("SELECT h.last_seq > s.searchable_seq FROM audit.log_head AS h, audit.search_head AS s")
 _TURN = text("SELECT searchable_seq FROM audit.search_head WHERE id = 1 FOR UPDATE SKIP LOCKED")
@@ -43,54 +36,15 @@ _PROJECT = text(
 )
 
 
-class _Follower:
-    """Does one step after the other for as long as the process lives; database trouble is waited out."""
-
-    name = ""
-    _idle_seconds = 0.0
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._stop = asyncio.Event()
-        self._failure: str | None = "not looked yet"
-
-    async def step(self) -> bool:
-        """Do what is due; False when there is nothing more for now."""
-        raise NotImplementedError
-
-    async def run(self) -> None:
-        """Step until stopped."""
-        while not self._stop.is_set():
-            try:
-                pause_seconds = 0.0 if await self.step() else self._idle_seconds
-                self._failure = None
-            except Exception as error:
-                if classify(error) is Fault.POISON:
-                    raise
-                if self._failure != describe(error):
-                    log.error(f"{self.name}.waiting", error=describe(error))
-                self._failure, pause_seconds = describe(error), _BACK_OFF_SECONDS
-            await self._pause(pause_seconds)
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-
-    async def stop(self) -> None:
-        """Finish the step in flight."""
-        self._stop.set()
-
-    def check(self) -> Check:
-        """Whether the newest step succeeded."""
-        return Check(self.name, self._failure is None, self._failure)
-
-
-class GuardWatch(_Follower):
+class GuardWatch(Poller):
     """Says on the readiness endpoint which guard of the log does not stand."""
 
-    name = "guards"
-    _idle_seconds = 5.0
+    name: ClassVar[str] = "guards"
+    idle_seconds = 5.0
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(unready="not looked yet")
+        self._database = database
 
     async def step(self) -> bool:
         """Look at every guard. Raises GuardsMissingError."""
@@ -99,11 +53,15 @@ class GuardWatch(_Follower):
         return False
 
 
-class Projection(_Follower):
+class Projection(Poller):
     """Follows the log."""
 
-    name = "search"
-    _idle_seconds = 0.5
+    name: ClassVar[str] = "search"
+    idle_seconds = 0.5
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(unready="not looked yet")
+        self._database = database
 
     async def step(self) -> bool:
         """Project the next records; False when there are none or another process has the turn."""

@@ -9,14 +9,13 @@ import structlog
 from chassis.clock import real_now
 from chassis.ids import new_id
 from chassis.transaction import Cause, Draft, Transaction
-from contracts.envelope import Actor, Entity, Workflow
+from contracts.envelope import Entity, Workflow
 from contracts.events import AuditEventRecorded
 
 from audit import guards, store
 from audit.domain import Entry, Gap, Recorded, Settled, Technical, Unreadable, first_offsets, settle, tallies
 
 log = structlog.get_logger()
-_AUDIT = Actor(kind="system", id="audit", name="Audit")
 
 
 class ConflictingEventError(ValueError):
@@ -76,7 +75,7 @@ def _tell(tx: Transaction, recorded: Sequence[Recorded], at: datetime) -> None:
     )
     log_itself = Entity(type="audit_log", id="audit_log")
     draft = Draft(body, log_itself, Workflow(name="audit", id="audit_log"))
-    tx.acting(_AUDIT, Cause(new_id())).emit(draft)
+    tx.automatically(Cause(new_id())).emit(draft)
 
 
 def _raise_alarms(settled: Settled, gaps: Sequence[Gap]) -> None:
