@@ -12,7 +12,6 @@ from chassis import dead_letters
 from chassis.batch import Claimed
 from chassis.dead_letters import DeadLetter, Letter
 from chassis.transaction import Cause, Transaction
-from contracts.envelope import Actor
 
 from payments.collection import use_cases
 from payments.collection.use_cases import Rules
@@ -21,7 +20,6 @@ from payments.deliveries.inputs import EventInput, FetchedInput, Input, RefoldIn
 from payments.schema import SCHEMA
 
 NAME = "payments.worker"
-_SYSTEM = Actor(kind="system", id="payments", name="Payments")
 
 
 class InputWork:
@@ -43,7 +41,7 @@ class InputWork:
         """Keep what cannot be used as a dead letter; its delivery says so."""
         letter = letter_of(item, error)
         traceparent = item.traceparent if isinstance(item, EventInput | UnusableInput) else None
-        await dead_letters.add(tx.acting(_SYSTEM, Cause(letter.pointer, None, traceparent)), SCHEMA, letter)
+        await dead_letters.add(tx.automatically(Cause(letter.pointer, None, traceparent)), SCHEMA, letter)
         if isinstance(item, EventInput | UnusableInput) and item.delivery_id is not None:
             await inputs.dead(tx.connection, item.delivery_id)
         await inputs.done(tx.connection, [item])

@@ -10,15 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import structlog
 from chassis.clock import real_now
 from chassis.database import Database, Wake
-from chassis.faults import Fault, classify
 from chassis.ids import new_id
+from chassis.poller import Poller
 from chassis.sql import Statement
-from chassis.web import Check
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -78,39 +77,22 @@ async def want(connection: AsyncConnection, fetches: Sequence[Fetch]) -> None:
     await _WANT.all(connection, {**given, "seconds": [f.after_seconds for f in fetches], "now": real_now()})
 
 
-class Fetcher:
+class Fetcher(Poller):
     """Reads what is due, for as long as the process lives."""
 
-    name = "payments.fetcher"
+    name: ClassVar[str] = "payments.fetcher"
 
     def __init__(self, database: Database, clients: ReadsObjects, *, poll_seconds: float, fetched: Wake) -> None:
         """`fetched` is set whenever there is something new for the worker; the clients are closed with this part."""
+        super().__init__()
+        self.idle_seconds = poll_seconds
         self._database = database
         self._clients = clients
-        self._poll_seconds = poll_seconds
-        self._wake = Wake()
         self._fetched = fetched
-        self._stopping = False
-        self._ended = asyncio.Event()
-        self._failure: str | None = None
 
-    async def run(self) -> None:
-        """Fetch until stopped; database trouble is waited out."""
-        try:
-            while not self._stopping:
-                try:
-                    found = await self.step()
-                    self._failure = None
-                except Exception as error:
-                    if classify(error) is Fault.POISON:
-                        raise
-                    self._failure, found = type(error).__name__, 0
-                    log.warning("fetcher.waiting", error=self._failure)
-                if not found:
-                    await self._wake.wait(self._poll_seconds)
-        finally:
-            await self._clients.aclose()
-            self._ended.set()
+    async def close(self) -> None:
+        """Close the clients."""
+        await self._clients.aclose()
 
     async def step(self) -> int:
         """Read everything that is due now, side by side; returns how many objects that were.
@@ -151,13 +133,3 @@ class Fetcher:
         async with self._database.transaction() as tx:
             given = {"told": told, "wait": wait, "key": due.key.text, "now": real_now()}
             await tx.connection.execute(_FAILED, given)
-
-    async def stop(self) -> None:
-        """Let the reads in flight end."""
-        self._stopping = True
-        self._wake.set()
-        await self._ended.wait()
-
-    def check(self) -> Check:
-        """Whether fetching can go on."""
-        return Check(self.name, self._failure is None, self._failure or "reading what is due")
