@@ -45,7 +45,7 @@ async def test_a_new_name_changes_no_payment_and_is_what_later_events_say(paymen
     await deliver(payments, charge_succeeded("november"))
     await works(payments)
     told = await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)
-    assert [event.data.body["member"]["name"] for event in told] == ["Mark Stevens", "Mark A. Stevens"]
+    assert {event.data.body["member"]["name"] for event in told} == {"Mark Stevens", "Mark A. Stevens"}
 
 
 @pytest.fixture

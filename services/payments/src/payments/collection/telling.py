@@ -102,6 +102,13 @@ def snapshot(payment: PaymentView) -> dict[str, Any]:
     }
 
 
+def payment_change(was: PaymentView | None, now: PaymentView) -> str:
+    """Return what became of a payment that something else than itself changed: an invoice, or its customer."""
+    if was is not None and was.member != now.member:
+        return "matched" if now.member else "unmatched"
+    return "described"
+
+
 def tell(event_type: str, facts: Sequence[Fact], before: Group, after: Group) -> Telling:
     """Return what an event of this type, which told these facts, did to its group."""
     payment = _payment(facts, after)

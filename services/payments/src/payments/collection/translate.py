@@ -19,7 +19,7 @@ from contracts.events import (
 
 from payments.collection.domain import InvoiceView, Member, PaymentView
 from payments.collection.store import Ids
-from payments.collection.telling import InvoiceChange, Telling
+from payments.collection.telling import InvoiceChange, Telling, snapshot
 from payments.deliveries.domain import Provider
 from payments.deliveries.inputs import EventInput
 
@@ -92,6 +92,11 @@ def payment_updated(
     )
     entity, workflow = Entity(type="payment", id=payment_id), Workflow(name=COLLECTION, id=payment_id)
     return Draft(body, entity, workflow, before=before, after=after)
+
+
+def merged(gone: PaymentView, into: PaymentView | None, ids: Ids) -> Snapshot:
+    """A payment that turned out to be part of another one, as after shows it."""
+    return {**snapshot(gone), "merged_into": None if into is None else ids.payment(into.key)}
 
 
 def invoice_updated(

@@ -21,7 +21,7 @@ from payments.collection.facts import Fact
 from payments.collection.invoices import implied_key
 from payments.collection.objects import CUSTOMER, PAYMENTS, Key
 from payments.collection.store import Ids, NewFact
-from payments.collection.telling import not_understood, snapshot
+from payments.collection.telling import not_understood, payment_change, snapshot
 from payments.collection.working_set import Applied, WorkingSet
 from payments.deliveries import inputs as queue
 from payments.deliveries import store as deliveries
@@ -126,8 +126,8 @@ def _input_id(given: Input) -> str:
 
 async def _save_views(tx: Transaction, batch: _Batch, ids: Ids) -> None:
     await store.save_invoices(tx.connection, list(batch.invoices.values()), ids)
-    views = [(view, snapshot(view)) for key, view in batch.payments.items() if key not in batch.retired]
-    await store.save_payments(tx.connection, views, ids)
+    # One that began and ended within the batch is kept too: what was told of it names it.
+    await store.save_payments(tx.connection, [(view, snapshot(view)) for view in batch.payments.values()], ids)
     await store.supersede_payments(tx.connection, batch.retired)
 
 
@@ -157,7 +157,9 @@ async def _tell(tx: Transaction, given: Sequence[Input], batch: _Batch, ids: Ids
             telling = (applied and applied.telling) or not_understood(each.event.type)
             view = _as_provider(tx, each)
             view.emit(translate.ingested(each, telling, ids, posted))
-            _tell_invoices(view, applied, ids)
+            if applied is not None:
+                _tell_payments(view, applied, ids, told=telling.payment.key if telling.payment else None)
+                _tell_invoices(view, applied, ids)
             payment_id = ids.payment(telling.payment.key) if telling.payment else None
             outcomes.append(
                 deliveries.EventOutcome(each.provider_event_id, telling.outcome, telling.outcome_words, payment_id)
@@ -175,23 +177,44 @@ def _tell_changes(tx: Transaction, given: Input, applied: Applied, ids: Ids, jou
     """What an input other than a provider event did to payments and invoices."""
     match given:
         case RefoldInput(pending_id=number):
-            change, view = "matched", tx.acting(_SYSTEM, Cause(f"refold-{number}"))
+            view = tx.acting(_SYSTEM, Cause(f"refold-{number}"))
         case FetchedInput(fetched_id=fetched_id, key=key):
-            change, view = "described", tx.acting(translate.provider_actor(key.provider), Cause(fetched_id))
+            view = tx.acting(translate.provider_actor(key.provider), Cause(fetched_id))
         case EventInput():
-            change, view = "described", _as_provider(tx, given)
+            view = _as_provider(tx, given)
         case _:
             raise TypeError(f"{given!r} changes no payment")
-    for payment in applied.payments:
-        was = applied.before.payment(payment.key)
-        before = None if was is None else snapshot(was)
-        view.emit(translate.payment_updated(payment, ids, change, before, snapshot(payment), journal_ids))
+    _tell_payments(view, applied, ids, journal_ids, described=not isinstance(given, RefoldInput))
     _tell_invoices(view, applied, ids)
 
 
-def _tell_invoices(view: Transaction, applied: Applied | None, ids: Ids) -> None:
-    if applied is None:
-        return
+def _tell_payments(
+    view: Transaction,
+    applied: Applied,
+    ids: Ids,
+    journal_ids: Sequence[str] = (),
+    *,
+    told: Key | None = None,
+    described: bool = False,
+) -> None:
+    """Tell of every payment that changed, except `told`, which the telling of its event tells of.
+
+    `described`: what changed them is a description of the payment itself, whatever else came of it.
+    """
+    for payment in applied.payments:
+        if payment.key == told:
+            continue
+        was = next((each for each in applied.before.payments if each.key == payment.key), None)
+        change = "described" if described else payment_change(was, payment)
+        before = None if was is None else snapshot(was)
+        view.emit(translate.payment_updated(payment, ids, change, before, snapshot(payment), journal_ids))
+    for gone in applied.before.payments:
+        if gone.key in applied.retired_payments:
+            before, after = snapshot(gone), translate.merged(gone, applied.after.payment(gone.key), ids)
+            view.emit(translate.payment_updated(gone, ids, "merged", before, after, ()))
+
+
+def _tell_invoices(view: Transaction, applied: Applied, ids: Ids) -> None:
     for changed in applied.invoice_changes:
         paying = next(iter(changed.invoice.payments), None)
         before = applied.before.invoice(changed.invoice.key)
