@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given as for_all
@@ -151,6 +152,13 @@ def test_money_of_a_stranger_waits_and_is_matched_once_at_its_original_time() ->
     known = Books().apply(_charge(invoice=None), _invoice(), _charge("ch_2", intent="pi_2"))
     assert books.net() == known.net()
     assert [line.effective_at for line in books.lines()] == [line.effective_at for line in known.lines()]
+
+
+@pytest.mark.parametrize(("zone", "day"), [("Australia/Sydney", 2), ("UTC", 1)])
+def test_an_invoice_is_due_on_a_day_of_the_business(zone: str, day: int) -> None:
+    due = int(datetime(2026, 10, 1, 23, 30, tzinfo=UTC).timestamp())
+    books = Books(policy=Policy(zone=ZoneInfo(zone))).apply(_invoice(due_date=due))
+    assert [invoice.due_on for invoice in books.view().invoices] == [date(2026, 10, day)]
 
 
 def test_what_comes_first_after_a_customer_became_known_says_so_and_the_refold_finds_nothing_to_change() -> None:

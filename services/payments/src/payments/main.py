@@ -31,7 +31,8 @@ _WAKES: WeakKeyDictionary[Runtime[PaymentsSettings], Wake] = WeakKeyDictionary()
 
 def input_work(settings: PaymentsSettings) -> InputWork:
     """The work of applying inputs, by the rules of the settings."""
-    rules = Rules(Policy(gst_registered=settings.gst_registered), ZoneInfo(settings.business_timezone))
+    zone = ZoneInfo(settings.business_timezone)
+    rules = Rules(Policy(gst_registered=settings.gst_registered, zone=zone))
     return InputWork(rules, gocardless_livemode=settings.gocardless_livemode)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 from payments.collection.facts import Failure
 from payments.collection.objects import Key
@@ -20,6 +21,7 @@ AttemptState = Literal["pending", "submitted", "succeeded", "failed", "reversed"
 InvoiceState = Literal["open", "paid", "void"]
 Awaiting = Literal["awaiting payment", "awaiting customer", "awaiting order"]
 Supply = Literal["taxable", "gst_free"]
+_SYDNEY: Final = ZoneInfo("Australia/Sydney")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,15 @@ class Policy:
     """The settings that decide how money is booked, none of which a provider can tell.
 
     `implied` is what a payment without an invoice is taken to pay for, `unstated` what an invoice is taken to be
-    about when Stripe states no tax on it. GST exists in the home currency alone, and only for the registered.
+    about when Stripe states no tax on it. GST exists in the home currency alone, and only for the registered. A day,
+    such as the one by which an invoice is due, is a day of the business' own `zone`.
     """
 
     home_currency: str = "AUD"
     gst_registered: bool = True
     implied: Supply = "taxable"
     unstated: Supply = "taxable"
+    zone: ZoneInfo = _SYDNEY
 
 
 @dataclass(frozen=True, slots=True)

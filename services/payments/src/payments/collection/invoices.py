@@ -91,7 +91,7 @@ def _real(
         customer=customer,
         member=_member(customer, paying, members),
         paid_at=min((each.paid_at or each.told.at for each in paid), default=None),
-        due_on=latest.due_at.date() if latest.due_at else None,
+        due_on=latest.due_at.astimezone(policy.zone).date() if latest.due_at else None,
         out_of_band_minor=max((each.out_of_band_minor for each in paid), default=0),
         payments=tuple(payment.key for payment in paying),
     )

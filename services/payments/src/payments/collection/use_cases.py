@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo
 
 from chassis.clock import real_now
 from chassis.transaction import Cause, Transaction
@@ -47,7 +46,6 @@ class Rules:
     """How money is booked here, and which days are business days."""
 
     policy: Policy
-    zone: ZoneInfo
 
 
 @dataclass(slots=True)
@@ -142,7 +140,7 @@ async def _post(tx: Transaction, batch: _Batch, ids: Ids, rules: Rules) -> dict[
         for given, applied in batch.applied
         for journal in applied.journals
     ]
-    return dict(await ledger.post(tx.connection, posted, at=real_now(), zone=rules.zone))
+    return dict(await ledger.post(tx.connection, posted, at=real_now(), zone=rules.policy.zone))
 
 
 async def _tell(tx: Transaction, given: Sequence[Input], batch: _Batch, ids: Ids, journal_ids: dict[str, str]) -> None:
