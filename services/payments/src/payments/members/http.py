@@ -63,9 +63,13 @@ class LedgerLineView(BaseModel):
 
 
 class MemberLedger(BaseModel):
-    """What a member owes and why; one balance for each currency, negative where the member is in credit."""
+    """What a member owes and why; one balance for each currency, negative where the member is in credit.
+
+    `lines` are the newest ones; their balances and `balances` count the `earlier` lines too, which are not shown.
+    """
 
     member: MemberView
+    earlier: int
     lines: list[LedgerLineView]
     balances: list[Money]
 
@@ -86,8 +90,9 @@ async def get_ledger(
     tx: ReadTx,
     as_of: Annotated[AwareDatetime | None, Query(description="Only what had taken effect by then")] = None,
     recorded_as_of: Annotated[AwareDatetime | None, Query(description="Only what we knew by then")] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000, description="How many lines to show: the newest")] = 200,
 ) -> MemberLedger:
-    """The member's ledger, in the order in which it took effect."""
+    """The member's ledger, in the order in which it took effect. `as_of` shows what came before the lines shown."""
     member = await store.load(tx.connection, member_id)
     if member is None:
         raise Problem.not_found("member", member_id)
@@ -95,7 +100,8 @@ async def get_ledger(
     balances = {linked.line.currency: linked.line.balance_minor for linked in lines}
     return MemberLedger(
         member=_view(member),
-        lines=[_line(linked) for linked in lines],
+        earlier=max(0, len(lines) - limit),
+        lines=[_line(linked) for linked in lines[-limit:]],
         balances=[Money(amount_minor=amount, currency=currency) for currency, amount in sorted(balances.items())],
     )
 
