@@ -10,7 +10,6 @@ import pytest
 from backbone.postgres import Cluster
 from chassis.outbox import OUTBOX_STORAGE
 from chassis.transaction import EVENT_MAX_BYTES
-from sqlalchemy.exc import DBAPIError
 
 from tests.chassis.relaying import SCHEMA, Ground, a_ground, an_event, running
 from tests.support.eventually import eventually
@@ -37,7 +36,7 @@ async def test_events_of_one_transaction_keep_their_order(ground: Ground) -> Non
 
 async def test_an_event_that_no_topic_takes_is_refused_with_its_transaction(ground: Ground) -> None:
     await ground.write([an_event("pay_1", bytes(EVENT_MAX_BYTES))])
-    with pytest.raises(DBAPIError, match="outbox_value_size"):
+    with pytest.raises(asyncpg.CheckViolationError, match="outbox_value_size"):
         await ground.write([an_event("pay_1"), an_event("pay_2", bytes(EVENT_MAX_BYTES + 1))])
 
     assert len(await ground.waiting()) == 1

@@ -57,7 +57,7 @@ async def test_a_change_and_its_event_are_committed_together(database: Database)
 
 
 async def test_what_is_rolled_back_tells_nothing(database: Database) -> None:
-    with pytest.raises(LookupError):  # noqa: PT012 - the block is the transaction
+    with pytest.raises(LookupError):
         async with database.transaction(actor=MARIA, cause=CAUSE) as tx:
             await tx.connection.execute(NOTE, {"name": "Mark Stevens"})
             tx.emit(a_change())
@@ -72,7 +72,7 @@ async def test_a_commit_that_fails_tells_nothing(database: Database) -> None:
     async with database.transaction() as tx:
         await tx.connection.execute(NOTE, {"name": "Mark Stevens"})
 
-    with pytest.raises(DBAPIError) as refused:  # noqa: PT012 - the block is the transaction
+    with pytest.raises(DBAPIError) as refused:
         async with database.transaction(actor=MARIA, cause=CAUSE) as tx:
             await tx.connection.execute(NOTE, {"name": "Mark Stevens"})
             tx.emit(a_change())
