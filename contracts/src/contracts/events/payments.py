@@ -96,7 +96,11 @@ class ProviderEventConflicted(Payload):
     sentence="{actor} {body.change} a payment{body.amount: of {}}{body.member: for {}}{reason: because {}}",
 )
 class PaymentUpdated(Payload):
-    """A payment changed by what staff or a timer did, not by a provider's event. `change`: matched."""
+    """A payment changed otherwise than as the payment that a provider's event is about.
+
+    `change`: matched or unmatched (its customer has a member, or none any more), described (its provider showed it, or
+    an event about another payment told of it), merged (it turned out to be part of another payment).
+    """
 
     change: Change
     payment: Referenced

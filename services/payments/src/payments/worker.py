@@ -71,6 +71,6 @@ def letter_of(item: Input, error: Exception) -> Letter:
             )
         case FetchedInput(fetched_id=fetched_id, key=key):
             return Letter(consumer=NAME, pointer=f"fetched/{fetched_id}", message=key.text.encode(), error=error)
-        case RefoldInput(customer=customer):
-            pointer = f"refold/{customer.text}"
-            return Letter(consumer=NAME, pointer=pointer, message=customer.text.encode(), error=error)
+        case RefoldInput(key=key):
+            pointer = f"refold/{key.text}"
+            return Letter(consumer=NAME, pointer=pointer, message=key.text.encode(), error=error)

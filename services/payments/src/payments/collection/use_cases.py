@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from chassis.clock import real_now
 from chassis.transaction import Cause, Transaction
-from contracts.envelope import Actor
 
 from payments.collection import fetching, store, translate
 from payments.collection.codec import names
@@ -37,8 +36,6 @@ from payments.ledger import store as ledger
 from payments.ledger.store import NewJournal
 from payments.members import store as members
 from payments.members.store import Customer
-
-_SYSTEM = Actor(kind="system", id="payments", name="Payments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class _Batch:
 async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
     """Apply inputs in their order. Raises GroupStillGrowsError (a conflict) when others keep adding to their groups."""
     wanted = {key for each in given for fact in _facts(each) for key in names(fact)}
-    wanted |= {each.customer for each in given if isinstance(each, RefoldInput)}
+    wanted |= {each.key for each in given if isinstance(each, RefoldInput)}
     group = await store.lock_group(tx.connection, wanted)
     implied = {implied_key(key) for key in group.keys if key.kind in PAYMENTS}
     ids, held = await store.load_saved(tx.connection, group.keys | implied)
@@ -114,7 +111,7 @@ def _apply(working_set: WorkingSet, given: Input) -> Applied | None:
             return working_set.apply(None, facts)
         case EventInput(event=event, facts=facts):
             return working_set.apply(event.type, facts)
-        case RefoldInput(customer=key):
+        case RefoldInput(key=key):
             return working_set.refold({key})
 
 
@@ -175,7 +172,7 @@ def _tell_changes(tx: Transaction, given: Input, applied: Applied, ids: Ids, jou
     """What an input other than a provider event did to payments and invoices."""
     match given:
         case RefoldInput(pending_id=number):
-            view = tx.acting(_SYSTEM, Cause(f"refold-{number}"))
+            view = tx.automatically(Cause(f"refold-{number}"))
         case FetchedInput(fetched_id=fetched_id, key=key):
             view = tx.acting(translate.provider_actor(key.provider), Cause(fetched_id))
         case EventInput():

@@ -18,7 +18,6 @@ from chassis.sql import Statement
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments.collection.domain import Member
 from payments.collection.facts import Fact
 from payments.collection.objects import Key
 from payments.deliveries.domain import Provider, ProviderEvent, Sameness, Unreadable, compare
@@ -31,7 +30,6 @@ _CLAIM_MAX_BYTES: Final = 16 * 1_048_576
 _CLAIM = Statement(
     """
     SELECT p.id, p.kind, p.delivery_id, p.position, p.provider_event_id, p.fetched_id, p.subject, p.received_at,
-           p.was_member_id, p.was_member_name,
            CASE WHEN p.fetched_id IS NULL
                 THEN (SELECT d.body_bytes FROM payments.webhook_deliveries AS d WHERE d.id = p.delivery_id)
                 ELSE (SELECT octet_length(f.body) FROM payments.fetched_objects AS f WHERE f.id = p.fetched_id)
@@ -39,10 +37,7 @@ _CLAIM = Statement(
     FROM payments.pending_events AS p ORDER BY p.id LIMIT :limit FOR UPDATE SKIP LOCKED
     """
 )
-_COLUMNS: Final = (
-    "id, kind, delivery_id, position, provider_event_id, fetched_id, subject, received_at, was_member_id,"
-    " was_member_name"
-)
+_COLUMNS: Final = "id, kind, delivery_id, position, provider_event_id, fetched_id, subject, received_at"
 _AGAIN: Final = {
     "delivery": text(
         f"""
@@ -156,11 +151,10 @@ class FetchedInput:
 
 @dataclass(frozen=True, slots=True)
 class RefoldInput:
-    """A customer that has another member than before, who was `was`."""
+    """A group whose customer belongs to somebody else than before; `key` is any object of the group."""
 
     pending_id: int
-    customer: Key
-    was: Member | None
+    key: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +283,7 @@ def _input(
     fetched: dict[str, tuple[Key, datetime, bytes]],
 ) -> Input | Refused[Input]:
     if row.kind == "refold":
-        was = None if row.was_member_id is None else Member(row.was_member_id, row.was_member_name)
-        return RefoldInput(row.id, Key.parse(row.subject), was)
+        return RefoldInput(row.id, Key.parse(row.subject))
     if row.kind == "fetched":
         return _fetched_input(row, *fetched[str(row.fetched_id)])
     delivery_id = str(row.delivery_id)

@@ -126,8 +126,6 @@ pending_events = Table(
     Column("provider_event_id", Uuid),
     Column("fetched_id", Uuid, ForeignKey("payments.fetched_objects.id")),
     Column("subject", Text),
-    Column("was_member_id", Text),
-    Column("was_member_name", Text),
     Column("received_at", DateTime(timezone=True), nullable=False),
     CheckConstraint(
         "kind IN ('event', 'alternative', 'conflict', 'unreadable', 'fetched', 'refold')", name="pending_events_kind"

@@ -109,8 +109,6 @@ CREATE TABLE payments.pending_events (
     provider_event_id uuid,
     fetched_id uuid REFERENCES payments.fetched_objects,
     subject text,
-    was_member_id text,
-    was_member_name text,
     received_at timestamptz NOT NULL,
     CONSTRAINT pending_events_input CHECK (
         CASE kind WHEN 'fetched' THEN fetched_id IS NOT NULL
