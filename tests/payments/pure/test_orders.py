@@ -131,7 +131,7 @@ def test_a_direct_debit_that_fails_late_is_taken_back_once_in_every_order() -> N
     (reversal,) = [each for each in books.journals if each.economic_key.startswith("reversal:")]
     assert (reversal.kind, reversal.reverses) == ("reversal", "payment:gocardless/self/payment/PM000MARK:1#1")
     assert [line.words for line in books.lines()] == [
-        "Charge without an invoice",
+        "Membership charge",
         "Direct debit",
         "Direct debit failed late",
     ]

@@ -104,7 +104,7 @@ def test_a_refused_card_proves_no_debt() -> None:
 
 def test_a_payment_without_an_invoice_implies_one() -> None:
     assert _posted(Books().apply(_charge(invoice=None))) == [
-        ("Charge without an invoice", {RECEIVABLE: 11_000, GST: -1_000, REVENUE: -10_000}),
+        ("Membership charge", {RECEIVABLE: 11_000, GST: -1_000, REVENUE: -10_000}),
         ("Payment by card", {CLEARING: 11_000, RECEIVABLE: -11_000}),
     ]
 

@@ -72,9 +72,11 @@ def test_a_join_changes_what_the_payment_is_for() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (lambda: stripe("charge.succeeded", payloads.charge()), "awaiting customer"),
-        (lambda: stripe("invoice.paid", payloads.invoice()), "awaiting customer"),
-        (lambda: debit("confirmed"), "awaiting payment"),
+        (lambda: stripe("charge.succeeded", payloads.charge()), "its customer is not known yet"),
+        (lambda: stripe("invoice.paid", payloads.invoice()), "its customer is not known yet"),
+        (lambda: stripe("invoice_payment.paid", payloads.invoice_payment()), "its charge is not known yet"),
+        (lambda: stripe("payment_intent.succeeded", payloads.intent()), "its charge is not known yet"),
+        (lambda: debit("confirmed"), "its amount is not known yet"),
     ],
 )
 def test_what_belongs_to_nobody_known_is_parked(given: object, words: str) -> None:
@@ -83,11 +85,17 @@ def test_what_belongs_to_nobody_known_is_parked(given: object, words: str) -> No
     assert (told.outcome, told.outcome_words, told.member) == ("parked", words, None)
 
 
+def test_an_open_tie_is_said_in_words() -> None:
+    at = "2026-10-05T00:00:00.000Z"
+    told = _told(fetched(), debit("confirmed", at), debit("failed", at))
+    assert (told.outcome, told.outcome_words) == ("applied", "the order of its events is not known yet")
+
+
 def test_a_late_failure_is_called_one_and_says_why() -> None:
     books = Books().apply(fetched(), debit("confirmed", "2026-10-05T00:00:00.000Z"))
     books.apply(debit("failed", "2026-10-09T00:00:00.000Z"))
     told = books.told[-1][1]
-    assert (told.what, told.reason) == ("a direct debit that failed late", "insufficient funds")
+    assert (told.what, told.reason) == ("a late failure of a direct debit", "insufficient funds")
     early = _told(fetched(), debit("failed", "2026-10-09T00:00:00.000Z"))
     assert early.what == "a failed direct debit"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, assert_never
 
 from payments.collection.codec import names
 from payments.collection.domain import Group, InvoiceView, Member, PaymentView
@@ -24,16 +24,20 @@ _WHAT: Final[Mapping[str, str]] = {
     "invoice.finalized": "an issued invoice",
     "invoice.paid": "a paid invoice",
     "invoice.payment_failed": "a failed attempt to collect an invoice",
-    "invoice_payment.paid": "which payment paid an invoice",
+    "invoice_payment.paid": "the payment of an invoice",
     "payments.created": "a planned direct debit",
     "payments.submitted": "a direct debit on its way to the bank",
     "payments.confirmed": "a confirmed direct debit",
-    "payments.paid_out": "a direct debit that was paid out",
+    "payments.paid_out": "the payout of a direct debit",
     "payments.failed": "a failed direct debit",
-    "payments.late_failure_settled": "the settlement of a direct debit that failed late",
+    "payments.late_failure_settled": "the settlement of a late failure of a direct debit",
     "payments.charged_back": "a direct debit that was charged back",
 }
-_LATE: Final = "a direct debit that failed late"
+_LATE: Final = "a late failure of a direct debit"
+_UNKNOWN_AMOUNT: Final = "its amount is not known yet"
+_UNKNOWN_CHARGE: Final = "its charge is not known yet"
+_UNKNOWN_CUSTOMER: Final = "its customer is not known yet"
+_UNKNOWN_ORDER: Final = "the order of its events is not known yet"
 _CODES: Final[Mapping[str, str]] = {
     "card_declined": "the card was declined",
     "do_not_honor": "the bank did not honour it",
@@ -156,12 +160,26 @@ def _outcome(
     unmoved = "no payment moved" if invoice_changed else "already known"
     if payment is None:
         if invoice is None or invoice.member is None:
-            return "parked", "awaiting customer" if invoice else "awaiting payment"
+            return "parked", _UNKNOWN_CUSTOMER if invoice else _UNKNOWN_CHARGE
         return "no_change", unmoved
-    words = ", ".join(payment.awaiting) or None
+    words = ", ".join(_not_known(payment)) or None
     if payment.member is None or payment.amount_minor is None:
         return "parked", words
     return ("applied", words) if changed else ("no_change", words or unmoved)
+
+
+def _not_known(payment: PaymentView) -> Iterator[str]:
+    """Return in words what the payment is parked for."""
+    for each in payment.awaiting:
+        match each:
+            case "awaiting payment":
+                yield _UNKNOWN_AMOUNT if payment.amount_minor is None else _UNKNOWN_CHARGE
+            case "awaiting customer":
+                yield _UNKNOWN_CUSTOMER
+            case "awaiting order":
+                yield _UNKNOWN_ORDER
+            case _:
+                assert_never(each)
 
 
 def _is_late(event_type: str, facts: Sequence[Fact], payment: PaymentView | None) -> bool:

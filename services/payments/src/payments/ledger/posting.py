@@ -70,7 +70,7 @@ def _issued(invoice: InvoiceView, paying: Sequence[PaymentView], policy: Policy)
         entries=tuple(
             Entry(account, invoice.currency, amount, "posted", code) for account, amount, code in lines if amount
         ),
-        words="Charge without an invoice" if invoice.implied else f"Invoice {invoice.reference}",
+        words="Membership charge" if invoice.implied else f"Invoice {invoice.reference}",
         invoice=invoice.key,
         member_id=invoice.member.id,
     )
