@@ -77,7 +77,7 @@ async def test_a_connection_that_died_in_the_pool_is_replaced(database: Database
         name = (await tx.connection.execute(text("SELECT current_database()"))).scalar_one()
     await admin.fetch(query, specimen.SCHEMA, name)
     await admin.close()
-    with pytest.raises(Exception, match="connection") as lost:
+    with pytest.raises(Exception) as lost:  # noqa: PT011 - which one it is, is the driver's matter
         await names(database)
     assert classify(lost.value) is Fault.INFRASTRUCTURE
     assert await names(database) == []
