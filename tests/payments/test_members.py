@@ -63,6 +63,14 @@ async def work(payments: Payments, *, batch_max_events: int = 200) -> int:
     return await Worker(payments.runtime.database, input_work(settings), limits=limits).drain()
 
 
+async def test_the_same_again_changes_nothing_and_tells_nothing(idle: Payments) -> None:
+    for _ in range(2):
+        await put(idle, "mark-stevens", "Mark Stevens", "cus_mark", "cus_mark_too")
+    await put(idle, "mark-stevens", "Mark Stevens", "cus_mark_too", "cus_mark")
+    assert len(await idle.emitted(PAYMENTS_EVENTS, MemberUpdated)) == 1
+    assert (await idle.get("/members/mark-stevens/ledger"))["member"]["version"] == 1
+
+
 async def test_a_history_of_many_payments_is_matched_in_many_batches_each_payment_once(idle: Payments) -> None:
     many = 12
     for number in range(many):

@@ -79,10 +79,12 @@ def test_while_the_join_is_missing_the_payment_implies_an_invoice_of_its_own() -
     books = Books().apply(*_triple(BASIL))
     assert books.balance(RECEIVABLE) == 11_000
     assert [invoice.implied for invoice in books.view().invoices] == [True, False]
+    assert books.balance("2100 gst_payable") == -2_000
 
     books.apply(stripe("invoice_payment.paid", payloads.invoice_payment()))
     correction = books.journals[-1]
     assert (correction.kind, correction.reverses) == ("correction", "invoice:stripe/self/implied_invoice/pi_1#1")
+    assert books.balance("2100 gst_payable") == -1_000
     assert books.balance("1200 clearing:stripe") == 11_000
 
 
