@@ -36,7 +36,6 @@ ENDPOINT = re.compile(r"(GET|PUT|POST|PATCH|DELETE) (/[\w/{}.-]*)")
 SETTING = re.compile(r"(?:BACKBONE|PAYMENTS|AUDIT)_[A-Z_]+")
 # Each document is one case, so that a failure names it.
 EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
-EACH_AT_THE_ROOT = pytest.mark.parametrize("document", ROOT_DOCUMENTS, ids=relative)
 
 
 def code(document: Path) -> list[str]:
@@ -62,7 +61,13 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert not missing
 
 
-@EACH_AT_THE_ROOT
+def test_every_decision_is_linked() -> None:
+    architecture = (ROOT / "ARCHITECTURE.md").read_text()
+    decisions = [relative(document) for document in DOCUMENTS if document.parent.name == "decisions"]
+    assert [decision for decision in decisions if f"({decision})" not in architecture] == []
+
+
+@EACH
 def test_paths_exist(document: Path) -> None:
     tops = {path.name for path in ROOT.iterdir()}
     paths = [piece for piece in code(document) if re.fullmatch(r"[\w./-]+", piece) and piece.split("/")[0] in tops]
