@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from contracts.envelope import RawEvent
-from contracts.events import PaymentProviderEventIngested, PaymentUpdated
+from contracts.events import PaymentProviderEventIngested, PaymentUpdated, ProviderEventConflicted
 from contracts.topics import PAYMENTS_EVENTS
 from simulator import samples
 
@@ -66,4 +67,32 @@ async def test_an_invoice_that_says_whose_two_payments_are_tells_of_both(payment
     assert (other.data.body["change"], other.data.body["member"]["id"]) == ("matched", "mark-stevens")
     everyone = {row[0] for row in await payments.rows("SELECT id::text FROM payments.payments")}
     assert {told.data.body["payment"]["id"], other.data.entity.id} == everyone
+    await standing.check(payments)
+
+
+async def _paid_invoice(payments: Payments) -> Any:
+    """What the only payment is for."""
+    (payment,) = (await payments.get("/payments"))["items"]
+    return (await payments.get(f"/payments/{payment['id']}"))["invoice"]
+
+
+async def test_another_rendering_of_an_event_adds_what_the_first_left_out(payments: Payments) -> None:
+    """Since basil an invoice no longer says which payment paid it; the same event in an older version does."""
+    await know_mark(payments)
+    at = datetime.now(UTC)
+    newer, older = (
+        {event["type"]: event for event in card_payment("october", version=version, at=at, outcomes=("succeed",))}
+        for version in (samples.BASIL, samples.BEFORE_BASIL)
+    )
+    await deliver(payments, newer["charge.succeeded"], newer["payment_intent.succeeded"], newer["invoice.paid"])
+    await works(payments)
+    assert (await _paid_invoice(payments))["implied"]
+
+    assert newer["invoice.paid"]["id"] == older["invoice.paid"]["id"]
+    await deliver(payments, older["invoice.paid"])
+    await works(payments)
+    assert not (await _paid_invoice(payments))["implied"]
+    assert await payments.emitted(PAYMENTS_EVENTS, ProviderEventConflicted) == []
+    assert len(await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)) == 3
+    assert len(await payments.emitted(PAYMENTS_EVENTS, PaymentUpdated)) == 1
     await standing.check(payments)
