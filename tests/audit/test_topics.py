@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.errors import KafkaError
 from audit.main import service
@@ -56,6 +56,20 @@ async def made_anew(audit: Audit) -> None:
             return all(each[1] == 0 for each in answer.topic_errors)
 
         await eventually(created)
+
+
+async def marked(audit: Audit, place: TopicPartition, offset: int) -> None:
+    """Wait until the marker stands behind this record: the broker writes it after it has answered the commit."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=audit.servers)
+    await consumer.start()
+    try:
+
+        async def end() -> int:
+            return int((await consumer.end_offsets([place]))[place])
+
+        await eventually(end, lambda found: found == offset + 2)
+    finally:
+        await consumer.stop()
 
 
 async def partitions(audit: Audit) -> list[dict[str, Any]]:
@@ -116,6 +130,7 @@ async def test_offsets_without_a_record_that_nobody_can_explain_leave_the_log_in
                 sent = await producer.send_and_wait(name, event.encode(), key=key)
         finally:
             await producer.stop()
+        await marked(audit, TopicPartition(name, sent.partition), sent.offset)
         await audit.receives(PAYMENTS_EVENTS, an_event("pay_1"))
 
         (account,) = await partitions(audit)
