@@ -132,7 +132,9 @@ async def test_no_group_is_larger_than_its_limits(database: Database) -> None:
 
     await asyncio.gather(*(commits.submit(Note(f"{number:010}")) for number in range(9)))
 
-    assert [len(group) for group in writer.groups] == [4, 4, 1]
+    # How the rest is parted depends on how long the first commit takes.
+    sizes = [len(group) for group in writer.groups]
+    assert (max(sizes), sum(sizes)) == (4, 9)
 
 
 async def test_an_item_larger_than_a_group_is_a_group_of_its_own(database: Database) -> None:
