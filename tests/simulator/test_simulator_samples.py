@@ -27,7 +27,7 @@ def test_the_same_name_gives_the_same_bytes_and_another_name_other_ids() -> None
 def test_a_sample_is_signed_as_stripe_signs(api_version: str) -> None:
     for event in payment(api_version=api_version):
         body = samples.stripe_body(event)
-        headers = samples.sign_stripe(body, ["whsec_old", "whsec_new"], NOW)
+        headers = samples.sign_stripe(body, ["whsec_old", "whsec_new"], datetime.now(UTC))
         for secret in ("whsec_old", "whsec_new"):
             parsed = stripe.Webhook.construct_event(body, headers["Stripe-Signature"], secret)
             assert (parsed.id, parsed.api_version) == (event["id"], api_version)
