@@ -21,7 +21,6 @@ from chassis.relay import Relay
 from chassis.runner import Runner
 from chassis.service import Runtime, Service
 from chassis.settings import Settings
-from chassis.worker import Worker
 from contracts.envelope import Actor, Event, Payload, RawEvent
 from contracts.registry import decode, type_of
 from contracts.roles import ROLES
@@ -97,12 +96,6 @@ class RunningService(Generic[S]):
         runner: Runner = self.part(Runner)
         for partition, offset in ends.items():
             await runner.passed(topic.name, partition, offset)
-
-    async def works(self) -> None:
-        """Let the workers finish all that is pending."""
-        for part in self.runtime.parts:
-            if isinstance(part, Worker):
-                await part.drain()
 
     async def published(self, topic: Topic) -> list[RawEvent]:
         """Everything on the service's own topic once the outbox is empty, in partition and offset order."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -78,7 +78,6 @@ class Service(Generic[S]):
     consumers: Sequence[Consumer] = ()
     workers: Sequence[Callable[[Runtime[S]], Part]] = ()
     retriers: Callable[[Runtime[S]], Mapping[str, Retrier]] | None = None
-    resources: Sequence[Callable[[Runtime[S]], AbstractAsyncContextManager[Any]]] = ()
     commands: Mapping[str, Callable[[Callable[[], S], Sequence[str]], int]] = field(default_factory=dict)
     """By name: given how to load the settings (raises SettingsError) and the arguments, does it and returns the exit
     code; the first line of its docstring is its help."""
@@ -119,8 +118,6 @@ class Runtime(Generic[S]):
         self._exit.push_async_callback(self.database.close)
         if service.ingress is not None and settings.http:
             self.ingress = service.ingress(self)
-        for resource in service.resources:
-            await self._exit.enter_async_context(resource(self))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -23,7 +23,6 @@ LIFE: Final[tuple[DebitAction, ...]] = (
 )  # fmt: skip
 _ASK_AGAIN_SECONDS: Final = 10
 _SUCCESSES: Final = frozenset({"confirmed", "paid_out"})
-_FAILURES: Final = frozenset({"failed", "charged_back"})
 
 
 @dataclass(frozen=True, slots=True)
