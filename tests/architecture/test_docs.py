@@ -20,7 +20,10 @@ from chassis.settings import Settings
 from contracts.registry import all_types
 from contracts.topics import TOPICS
 from fastapi.routing import APIRoute
+from gateway.main import service as gateway
 from payments.main import service as payments
+from provider_health.main import service as provider_health
+from tasks.main import service as tasks
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -28,12 +31,22 @@ from tests.architecture.trees import ROOT, files, relative
 
 ROOT_DOCUMENTS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]
 DOCUMENTS = [*ROOT_DOCUMENTS, *files(suffix=".md")]
-SERVICES: tuple[Service[Settings], ...] = (payments, audit)  # type: ignore[assignment]
-PACKAGES = ("contracts", "chassis", "payments", "audit", "backbone", "simulator")
+SERVICES: tuple[Service[Settings], ...] = (payments, provider_health, tasks, audit, gateway)  # type: ignore[assignment]
+PACKAGES = (
+    "contracts",
+    "chassis",
+    "payments",
+    "provider_health",
+    "tasks",
+    "audit",
+    "gateway",
+    "backbone",
+    "simulator",
+)
 CODE = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 ENDPOINT = re.compile(r"(GET|PUT|POST|PATCH|DELETE) (/[\w/{}.-]*)")
-SETTING = re.compile(r"(?:BACKBONE|PAYMENTS|AUDIT)_[A-Z_]+")
+SETTING = re.compile(r"(?:BACKBONE|PAYMENTS|PROVIDER_HEALTH|TASKS|AUDIT|GATEWAY)_[A-Z_]+")
 # Each document is one case, so that a failure names it.
 EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
 
@@ -77,7 +90,7 @@ def test_paths_exist(document: Path) -> None:
 
 def test_the_map_shows_every_member() -> None:
     readme = (ROOT / "README.md").read_text()
-    members = re.findall(r'^    "([\w/]+)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    members = re.findall(r'^    "([\w/-]+)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert [member for member in members if f"({member}/)" not in readme] == []
 
 

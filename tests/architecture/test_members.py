@@ -14,6 +14,7 @@ import pytest
 
 from tests.architecture.trees import MEMBERS, ROOT
 
+SERVICES = ("payments", "provider-health", "tasks", "audit", "gateway")
 LOCK = ROOT / "requirements.lock"
 EXPORT = ("export", "--quiet", "--all-packages", "--all-groups", "--no-emit-workspace", "--no-header")
 
@@ -41,7 +42,7 @@ def succeeds(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("service", ["payments", "audit"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_service_installs_and_starts_from_its_own_member(service: str, tmp_path: Path) -> None:
     """Copies are built, so that nothing is written into the tree."""
     members = ("contracts", "services/chassis", f"services/{service}")
@@ -54,10 +55,10 @@ def test_a_service_installs_and_starts_from_its_own_member(service: str, tmp_pat
     install = ("pip", "install", "--quiet", "--python", python, "-c", LOCK)
     succeeds(*uv(), *install, *(f"./{member}" for member in members), cwd=tmp_path)
 
-    help_text = succeeds(python, "-m", service, "--help", cwd=environment)
+    help_text = succeeds(python, "-m", service.replace("-", "_"), "--help", cwd=environment)
 
     assert "serve" in help_text
-    others = {"payments", "audit", "backbone", "simulator"} - {service}
+    others = {*(name.replace("-", "_") for name in SERVICES), "backbone", "simulator"} - {service.replace("-", "_")}
     for other in others:
         assert run(python, "-c", f"import {other}", cwd=environment).returncode == 1, f"{other} came along"
 

@@ -12,7 +12,10 @@ MEMBERS: Final = (
     "contracts",
     "services/chassis",
     "services/payments",
+    "services/provider-health",
+    "services/tasks",
     "services/audit",
+    "services/gateway",
     "deploy/local",
     "deploy/simulator",
 )

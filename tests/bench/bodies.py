@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contracts.envelope import Actor, Data, Entity, Event, Money, Workflow
-from contracts.events.payments import PaymentProviderEventIngested, ProviderEventReference, Referenced
+from contracts.events import PaymentProviderEventIngested, ProviderEventReference, Referenced
 from contracts.registry import type_of
 from uuid_utils.compat import uuid7
 

@@ -70,9 +70,10 @@ async def test_the_service_itself_cannot_rewrite_what_it_has_told(ground: Ground
         await connection.close()
 
 
-@pytest.mark.parametrize("service", ["payments", "audit"])
+@pytest.mark.parametrize("service", ["payments", "provider-health", "tasks", "audit", "gateway"])
 async def test_each_service_keeps_its_outbox_as_the_chassis_wants_it(service: str, databases: Databases) -> None:
     name = await databases.template_for((service,))
+    schema = service.replace("-", "_")
     database = await databases.create(name)
     connection = await asyncpg.connect(database.admin_url, timeout=10)
     try:
@@ -81,17 +82,17 @@ async def test_each_service_keeps_its_outbox_as_the_chassis_wants_it(service: st
                    SELECT 'toast.' || option FROM unnest(toast.reloptions) AS option)
                FROM pg_class AS main JOIN pg_class AS toast ON toast.oid = main.reltoastrelid
                WHERE main.oid = $1::text::regclass""",
-            f"{service}.outbox",
+            f"{schema}.outbox",
         )
         storage = await connection.fetchval(
             "SELECT attstorage FROM pg_attribute WHERE attrelid = $1::text::regclass AND attname = 'value'",
-            f"{service}.outbox",
+            f"{schema}.outbox",
         )
         granted = await connection.fetch(
             """SELECT table_name::text, string_agg(privilege_type, ', ' ORDER BY privilege_type) AS privileges
                FROM information_schema.role_table_grants
                WHERE grantee = $1 AND table_name IN ('outbox', 'outbox_parked_keys') GROUP BY 1""",
-            service,
+            schema,
         )
     finally:
         await connection.close()

@@ -24,6 +24,7 @@ import httpx
 import psutil
 import pytest
 from backbone import processes
+from backbone.catalogue import BY_NAME
 from backbone.health import is_ready
 from backbone.kafka import Broker, serves
 from backbone.postgres import Cluster
@@ -136,11 +137,11 @@ def test_status_has_the_form_that_others_read(backbone: Command) -> None:
 
     assert status.keys() == {"postgres", "kafka", "services", "simulator", "webhook_secrets"}
     assert status["postgres"].keys() == {"admin_url", "services"}
-    assert status["postgres"]["services"].keys() == {"payments", "audit"}
+    assert status["postgres"]["services"].keys() == set(BY_NAME)
     assert status["kafka"].keys() == {"bootstrap_servers"}
     assert status["simulator"].keys() == {"url", "stripe", "gocardless"}
     assert status["webhook_secrets"].keys() == {"stripe", "gocardless"}
-    assert status["services"].keys() == {"payments", "audit"}
+    assert status["services"].keys() == set(BY_NAME)
     for name, service in status["services"].items():
         assert service.keys() == {"url", "pid", "ready", "processes"}
         (process,) = service["processes"]

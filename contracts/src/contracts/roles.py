@@ -15,47 +15,91 @@ Role = Literal["owner", "billing", "front_desk", "coach", "operations", "platfor
 Scope = Literal[
     "audit:read",
     "audit:review",
+    "board:read",
     "dead-letters:read",
     "dead-letters:write",
     "deliveries:read",
+    "holds:read",
+    "holds:write",
+    "incidents:read",
+    "incidents:write",
     "members:read",
     "members:write",
+    "pauses:read",
+    "pauses:write",
     "payments:read",
+    "providers:read",
+    "replays:read",
+    "replays:write",
+    "tasks:read",
+    "tasks:write",
 ]
 
 SCOPES: Final[Mapping[Scope, str]] = MappingProxyType(
     {
         "audit:read": "Read the audit log's records and its coverage",
         "audit:review": "Approve or flag an audit record",
+        "board:read": "Read the readiness board and the evidence behind it",
         "dead-letters:read": "List the messages that were set aside",
         "dead-letters:write": "Bring a message that was set aside back",
         "deliveries:read": "Read what the payment providers delivered, raw bodies included",
+        "holds:read": "Read which members are on hold, and why",
+        "holds:write": "Put members on hold and end their holds",
+        "incidents:read": "Read incidents and their timelines",
+        "incidents:write": "Acknowledge, mitigate, resolve and review incidents",
         "members:read": "Read members and their ledgers",
         "members:write": "Keep members' names and provider customers",
+        "pauses:read": "Read which automation is paused, and who has stopped",
+        "pauses:write": "Pause automation, extend a pause and release it",
         "payments:read": "Read payments",
+        "providers:read": "Read how the providers and our own doors are",
+        "replays:read": "Read replays and what became of each event",
+        "replays:write": "Replay provider events, and cancel a replay",
+        "tasks:read": "Read tasks",
+        "tasks:write": "Open, claim, block and complete tasks",
     }
 )
+
+_TASKS: Final[frozenset[Scope]] = frozenset({"tasks:read", "tasks:write"})
+_EVERYBODY: Final[frozenset[Scope]] = _TASKS | {"board:read"}
+_HEALTH: Final[frozenset[Scope]] = frozenset({"providers:read", "incidents:read", "pauses:read", "replays:read"})
 
 ROLES: Final[Mapping[Role, frozenset[Scope]]] = MappingProxyType(
     {
         "owner": frozenset(SCOPES),
-        "billing": frozenset({"members:read", "members:write", "payments:read", "deliveries:read", "audit:read"}),
-        "front_desk": frozenset({"members:read", "members:write", "payments:read"}),
+        "billing": _EVERYBODY
+        | _HEALTH
+        | {
+            "members:read",
+            "members:write",
+            "payments:read",
+            "deliveries:read",
+            "audit:read",
+            "holds:read",
+            "holds:write",
+        },
+        "front_desk": _EVERYBODY | {"members:read", "members:write", "payments:read", "holds:read", "holds:write"},
         # What a member owes is no coach's business.
-        "coach": frozenset(),
-        "operations": frozenset(
-            {
-                "members:read",
-                "payments:read",
-                "deliveries:read",
-                "dead-letters:read",
-                "dead-letters:write",
-                "audit:read",
-            }
-        ),
+        "coach": _TASKS,
+        "operations": _EVERYBODY
+        | _HEALTH
+        | {
+            "members:read",
+            "payments:read",
+            "deliveries:read",
+            "dead-letters:read",
+            "dead-letters:write",
+            "audit:read",
+            "holds:read",
+            "incidents:write",
+            "pauses:write",
+            "replays:write",
+        },
         # Deliveries hold personal data: who mends the machinery sees what it refused, not what it let through.
-        "platform": frozenset({"dead-letters:read", "dead-letters:write"}),
-        "security": frozenset({"audit:read", "audit:review", "deliveries:read"}),
+        "platform": _EVERYBODY
+        | _HEALTH
+        | {"dead-letters:read", "dead-letters:write", "incidents:write", "pauses:write", "replays:write"},
+        "security": _EVERYBODY | _HEALTH | {"audit:read", "audit:review", "deliveries:read"},
     }
 )
 

@@ -33,8 +33,51 @@ AUDIT_EVENTS: Final = Topic(
     key="the entity: `audit_log` for what was recorded",
     description="What the audit log has recorded. The audit service never reads it.",
 )
+PROVIDER_HEALTH_EVENTS: Final = Topic(
+    "provider-health-events",
+    owner="provider-health",
+    key="the check or the incident",
+    description="What happened to checks of providers, to incidents and to their reviews.",
+)
+TASKS_EVENTS: Final = Topic(
+    "tasks-events",
+    owner="tasks",
+    key="the task",
+    description="What happened to operational tasks.",
+)
+TASKS_COMMANDS: Final = Topic(
+    "tasks-commands",
+    owner="tasks",
+    key="the task's dedupe key",
+    description="What other services ask the tasks service to open: the only way to open a task by bus.",
+)
+GATEWAY_EVENTS: Final = Topic(
+    "gateway-events",
+    owner="gateway",
+    key="who was refused or signed in",
+    description="Who signed in at the gateway, and what it refused.",
+)
+AUTOMATION_PAUSES: Final = Topic(
+    "automation-pauses",
+    owner="provider-health",
+    key="the pause's scope in its text form; `heartbeat` for heartbeats",
+    description="The newest state of every automation pause, and the heartbeat of the service that keeps them.",
+    partitions=1,
+    retention_ms=None,
+    cleanup="compact",
+)
 
-TOPICS: Final = (PAYMENTS_EVENTS, AUDIT_EVENTS)
+TOPICS: Final = (
+    PAYMENTS_EVENTS,
+    PROVIDER_HEALTH_EVENTS,
+    AUTOMATION_PAUSES,
+    TASKS_EVENTS,
+    TASKS_COMMANDS,
+    AUDIT_EVENTS,
+    GATEWAY_EVENTS,
+)
+OWN_TOPICS: Final = (PAYMENTS_EVENTS, PROVIDER_HEALTH_EVENTS, TASKS_EVENTS, AUDIT_EVENTS, GATEWAY_EVENTS)
+"""On which each service announces its own facts."""
 BY_NAME: Final = {topic.name: topic for topic in TOPICS}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from contracts.envelope import Instant, Integer, Payload
 from contracts.registry import event_type
 from contracts.topics import AUDIT_EVENTS
@@ -21,3 +23,18 @@ class AuditEventRecorded(Payload):
     first_seq: Integer
     last_seq: Integer
     recorded_at: Instant
+
+
+@event_type(
+    "audit.review.recorded",
+    version=1,
+    topic=AUDIT_EVENTS,
+    entity="audit_record",
+    sentence="{actor} {body.verdict} audit record {body.seq}{reason: because {}}",
+)
+class AuditReviewRecorded(Payload):
+    """Somebody who was not its actor reviewed a record of a sensitive action. The record itself never changes."""
+
+    seq: Integer
+    record_event_id: str
+    verdict: Literal["approved", "flagged"]

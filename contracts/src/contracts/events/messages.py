@@ -6,13 +6,13 @@ from typing import Literal
 
 from contracts.envelope import Integer, Payload
 from contracts.registry import event_type
-from contracts.topics import AUDIT_EVENTS, PAYMENTS_EVENTS
+from contracts.topics import OWN_TOPICS
 
 
 @event_type(
     "message.dead_lettered",
     version=1,
-    topic=(PAYMENTS_EVENTS, AUDIT_EVENTS),
+    topic=OWN_TOPICS,
     entity="dead_letter",
     sentence="{body.owner} set a message aside that it could not process{reason: because {}}",
 )
@@ -29,7 +29,7 @@ class MessageDeadLettered(Payload):
 @event_type(
     "message.retried",
     version=1,
-    topic=(PAYMENTS_EVENTS, AUDIT_EVENTS),
+    topic=OWN_TOPICS,
     entity="dead_letter",
     sentence="{actor} tried a message again that {body.owner} had set aside: it is {body.state}{reason: because {}}",
 )
@@ -46,7 +46,7 @@ class MessageRetried(Payload):
 @event_type(
     "outbox_key.released",
     version=1,
-    topic=(PAYMENTS_EVENTS, AUDIT_EVENTS),
+    topic=OWN_TOPICS,
     entity="outbox_key",
     sentence="{actor} let the events of {body.key} go on that {body.owner} could not send to {body.topic}",
 )

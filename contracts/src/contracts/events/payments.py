@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contracts.envelope import Flag, Instant, Integer, Money, Payload, Wire
+from contracts.events.shared import Change, Named, Referenced
 from contracts.registry import event_type
 from contracts.topics import PAYMENTS_EVENTS
 
@@ -15,11 +16,6 @@ Provider = Literal["stripe", "gocardless"]
 PaymentState = Literal[
     "created", "processing", "submitted", "succeeded", "paid_out", "failed", "charged_back", "cancelled"
 ]
-Change = Annotated[str, Field(pattern="^[a-z]+( [a-z]+)*$", max_length=40)]
-"""What was done, as a verb in the past tense that a sentence can hold ("matched").
-
-An open vocabulary: a closed one would need a new version of the event for every new verb, because readers of the
-old one would refuse it. A reader ignores verbs that it does not know."""
 
 
 class ProviderEventReference(Wire):
@@ -31,20 +27,6 @@ class ProviderEventReference(Wire):
     livemode: Flag
     api_version: str | None = None
     delivery_id: str
-
-
-class Named(Wire):
-    """A thing of ours by its id and the words an owner knows it by."""
-
-    id: str
-    name: str
-
-
-class Referenced(Wire):
-    """A thing of ours by its id, with the provider's reference of it."""
-
-    id: str
-    reference: str
 
 
 @event_type(
@@ -162,3 +144,98 @@ class ProviderDeliveryRejected(Payload):
     minute: Instant
     count: Annotated[Integer, Field(gt=0)]
     by_reason: dict[str, Integer]
+
+
+HoldKind = Literal["medical", "bereavement", "dispute"]
+
+
+class HoldState(Wire):
+    """A hold on a member: from `starts_at` until `ends_at` (null: until somebody ends it) nothing is collected."""
+
+    id: str
+    member: Named
+    kind: str
+    starts_at: Instant
+    ends_at: Instant | None = None
+
+
+@event_type(
+    "member_hold.started",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="member_hold",
+    sentence="{actor} put {body.hold.member} on {body.hold.kind} hold{reason:: {}}",
+)
+class MemberHoldStarted(Payload):
+    """A hold is in force. Emitted when it begins, not when one is entered that begins later. Keyed by the member."""
+
+    hold: HoldState
+
+
+@event_type(
+    "member_hold.ended",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="member_hold",
+    sentence="The {body.hold.kind} hold of {body.hold.member} {body.how}{reason:: {}}",
+)
+class MemberHoldEnded(Payload):
+    """A hold is over. `how`: ended (somebody ended it), expired (its end came), withdrawn (before it began).
+
+    `condition` is the name by which a blocked task waits for this: `member_hold:<id>`. Keyed by the member.
+    """
+
+    hold: HoldState
+    how: Change
+    condition: str
+
+
+@event_type(
+    "payment.recovery_requested",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="payment",
+    sentence="{actor} asked for the recovery of a payment{body.amount: of {}}{body.member: by {}}{reason: because {}}",
+)
+class PaymentRecoveryRequested(Payload):
+    """Automatic collection of a payment has ended without success: a person takes over.
+
+    `why` is a code: hard_decline, member_must_act, held, exhausted, outcome_unknown, no_retry. The task is asked for
+    on `tasks-commands` in the same transaction, under `dedupe_key`.
+    """
+
+    payment: Referenced
+    why: Annotated[str, Field(pattern="^[a-z_]+$", max_length=40)]
+    dedupe_key: str
+    member: Named | None = None
+    invoice: Referenced | None = None
+    amount: Money | None = None
+
+
+class ReplayCounts(Wire):
+    """How many deliveries a replay has found and what became of them."""
+
+    matched: Integer
+    replayed: Integer = 0
+    unchanged: Integer = 0
+    refused: Integer = 0
+    failed: Integer = 0
+
+
+@event_type(
+    "replay.updated",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="replay",
+    sentence="{actor} {body.change} a replay of {body.counts.matched} events{body.purpose: for {}}{reason: because {}}",
+)
+class ReplayUpdated(Payload):
+    """A replay of provider events changed its state: `requested`, `running`, `completed`, `cancelled`, `refused`."""
+
+    change: Change
+    state: str
+    counts: ReplayCounts
+    purpose: str
+    provider: Provider | None = None
+    incident_id: str | None = None
+    dry_run: Flag = False

@@ -126,7 +126,13 @@ def simulating(around: Surroundings, payments_url: str, kept_in: Path) -> dict[s
     return _environment(SIMULATOR, settings)
 
 
-SERVICES: Final = (Service("payments", _payments), Service("audit"))
+SERVICES: Final = (
+    Service("payments", _payments),
+    Service("provider-health"),
+    Service("tasks"),
+    Service("audit"),
+    Service("gateway"),
+)
 BY_NAME: Final = {service.name: service for service in SERVICES}
 ROLES: Final = [role for service in SERVICES for role in service.roles]
 

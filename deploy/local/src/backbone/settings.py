@@ -28,8 +28,11 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = {
     "simulator": 8310,
     "stripe": 8311,
     "gocardless": 8312,
+    "gateway": 8400,
     "payments": 8410,
     "audit": 8420,
+    "provider-health": 8430,
+    "tasks": 8440,
 }
 
 

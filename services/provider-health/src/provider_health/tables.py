@@ -1,0 +1,17 @@
+"""Every table of the provider_health schema."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chassis.dead_letters import dead_letters_table
+from chassis.inbox import inbox_table
+from chassis.outbox import outbox_table
+from sqlalchemy import MetaData
+
+SCHEMA: Final = "provider_health"
+
+metadata = MetaData(schema=SCHEMA)
+outbox = outbox_table(metadata)
+inbox = inbox_table(metadata)
+dead_letters = dead_letters_table(metadata)

@@ -1,0 +1,7 @@
+"""`python -m tasks`."""
+
+import sys
+
+from tasks.main import run
+
+sys.exit(run())
