@@ -6,7 +6,7 @@ from typing import Final
 
 from contracts.envelope import Entity, Event, Payload, Workflow
 from contracts.events import AuditEventRecorded, AuditReviewRecorded
-from contracts.examples.shared import ALESSANDRO, EVENT_ID, TIME, example, system
+from contracts.examples.shared import EVENT_ID, OPERATIONS, TIME, example, system
 
 EXAMPLES: Final[tuple[Event[Payload], ...]] = (
     example(
@@ -17,7 +17,7 @@ EXAMPLES: Final[tuple[Event[Payload], ...]] = (
     ),
     example(
         AuditReviewRecorded(seq=120042, record_event_id=EVENT_ID, verdict="approved"),
-        actor=ALESSANDRO,
+        actor=OPERATIONS,
         entity=Entity(type="audit_record", id="120042"),
         workflow=Workflow(name="review", id="120042"),
         after={"review": "approved"},

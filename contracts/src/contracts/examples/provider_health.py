@@ -18,9 +18,9 @@ from contracts.events import (
     ProviderIncidentUpdated,
 )
 from contracts.examples.shared import (
-    ALESSANDRO,
     INCIDENT_ID,
     MONTHLY,
+    OPERATIONS,
     PAUSE_ID,
     REPLAY_ID,
     TASK_ID,
@@ -76,7 +76,7 @@ EXAMPLES: Final[tuple[Event[Payload], ...]] = (
             replay_ids=(REPLAY_ID,),
             prevention_task_id=TASK_ID,
         ),
-        actor=ALESSANDRO,
+        actor=OPERATIONS,
         entity=Entity(type="incident", id=INCIDENT_ID),
         workflow=_INCIDENT,
         before={"state": "resolved"},
@@ -97,7 +97,7 @@ EXAMPLES: Final[tuple[Event[Payload], ...]] = (
             ),
             scope_words="collection at GoCardless",
         ),
-        actor=ALESSANDRO,
+        actor=OPERATIONS,
         entity=Entity(type="automation_pause", id=PAUSE_ID),
         workflow=_INCIDENT,
         after={"state": "active", "mode": "hold"},

@@ -25,7 +25,7 @@ REPLAY_ID: Final = "019cadd7-4d55-7896-8b4a-896c7d53a785"
 
 MARK: Final = Named(id="mark-stevens", name="Mark Stevens")
 MARIA: Final = Actor(kind="staff", id="maria-rossi", name="Maria Rossi")
-ALESSANDRO: Final = Actor(kind="staff", id="alessandro", name="Alessandro")
+OPERATIONS: Final = Actor(kind="staff", id="operations", name="Operations")
 STRIPE: Final = Actor(kind="provider", id="stripe", name="Stripe")
 MONTHLY: Final = Money(amount_minor=11000, currency="AUD")
 
