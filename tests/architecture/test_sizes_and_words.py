@@ -22,7 +22,7 @@ PROSE = [
     path
     for path in [*files(), *(path for path in ROOT.iterdir() if path.is_file())]
     if path.suffix in {".py", ".md", ".toml", ".json", ".yaml", ".yml", ".sh", ".cfg", ".ini", ".sql", ".lock", ""}
-    and path.name != "uv.lock"
+    and path.name not in {"uv.lock", ".git"}
     and not path.is_relative_to(THIS_FOLDER)
 ]
 
