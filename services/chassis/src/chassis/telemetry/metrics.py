@@ -48,6 +48,7 @@ CONSUMER_ALARMS: Final = _counter(
 BATCH_ITEMS: Final = _histogram("batch_items", "Items in one batch", _ITEMS, "runner")
 BATCH_SECONDS: Final = _histogram("batch_seconds", "Time from claim to commit of one batch", _SECONDS, "runner")
 BATCHES: Final = _counter("batches_total", "Batches: committed, conflict, infrastructure or split", "runner", "outcome")
+EXECUTIONS: Final = _counter("executions_total", "Due rows executed: done, failed or lost", "schedule", "outcome")
 DEAD_LETTERS: Final = _counter("dead_letters_total", "Messages set aside", "runner", "reason_class")
 
 HTTP_REQUESTS: Final = _counter("http_requests_total", "Requests answered", "method", "route", "status")
