@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -94,9 +95,7 @@ async def get_faults(world: World, _: Request, __: bytes) -> tuple[int, Any]:
 
 async def put_faults(world: World, request: Request, body: bytes) -> tuple[int, Any]:
     """Set one provider's dial; what is not given goes back to nothing, and so does what was set for once."""
-    faults = world.faults[_provider(request)]
-    faults.dial = Dial.model_validate_json(body)
-    faults.once.clear()
+    world.faults[_provider(request)].turn(Dial.model_validate_json(body))
     world.dispatcher.release_windows()
     world.dispatcher.wake()
     return await get_faults(world, request, b"")
@@ -184,6 +183,19 @@ async def post_advance(world: World, request: Request, body: bytes) -> tuple[int
     return await health(world, request, body)
 
 
+async def list_calls(world: World, request: Request, _: bytes) -> tuple[int, Any]:
+    """List what the providers' APIs were asked, newest first: ?provider=, ?method=, ?path= (its beginning), ?limit=."""
+    query = request.query_params
+    chosen = [
+        asdict(call)
+        for call in world.calls.newest_first()
+        if query.get("provider", call.provider) == call.provider
+        and query.get("method", call.method).upper() == call.method
+        and call.path.startswith(query.get("path", ""))
+    ]
+    return 200, {"total": len(chosen), "items": chosen[: _limit(query.get("limit", "100"))]}
+
+
 async def list_deliveries(world: World, request: Request, _: bytes) -> tuple[int, Any]:
     """List deliveries, newest first: ?state=pending|delivered|failed|dropped, ?provider=, ?event=, ?limit=100."""
     query = request.query_params
@@ -255,6 +267,7 @@ OPERATIONS: Final[list[tuple[str, str, Handler]]] = [
     ("POST", "/stripe/periods", post_period),
     ("POST", "/stripe/invoices/{id}/collect", collect_invoice),
     ("POST", "/advance", post_advance),
+    ("GET", "/calls", list_calls),
     ("GET", "/deliveries", list_deliveries),
     ("GET", "/deliveries/{id}", get_delivery),
     ("POST", "/deliveries/{id}/resend", resend_delivery),

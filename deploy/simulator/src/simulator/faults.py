@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import deque
 from dataclasses import dataclass
@@ -36,7 +37,11 @@ class Reorder(_Part):
 
 
 class Outage(_Part):
-    api: bool = Field(False, description="The provider's API answers 503")
+    api: bool = Field(False, description="The provider's API is out")
+    how: Literal["refuse", "hang", "lose"] = Field(
+        "refuse",
+        description="refuse: answers 503; hang: does nothing and does not answer; lose: does it and does not answer",
+    )
     webhooks: bool = Field(False, description="The provider sends nothing until this ends")
 
 
@@ -78,6 +83,7 @@ class Faults:
     def __init__(self, seed: str) -> None:
         self.dial = Dial()
         self.once: deque[Once] = deque()
+        self._turned = asyncio.Event()
         self.restart(seed)
 
     def restart(self, seed: str) -> None:
@@ -89,8 +95,20 @@ class Faults:
             random.Random(f"{seed}:{purpose}")  # noqa: S311 (repeatable on purpose)
             for purpose in ("plans", "orders", "bytes")
         )
-        self.dial = Dial()
+        self.turn(Dial())
+
+    def turn(self, dial: Dial) -> None:
+        """Set the dial; what was set for once is over."""
+        self.dial = dial
         self.once.clear()
+        turned, self._turned = self._turned, asyncio.Event()
+        turned.set()
+
+    async def api_back(self) -> None:
+        """Return when the API is not out, or is out in another way."""
+        how = self.dial.outage.how
+        while self.dial.outage.api and self.dial.outage.how == how:
+            await self._turned.wait()
 
     def plan(self) -> Plan:
         """Return what happens to the next delivery. Takes the same number of draws each time."""

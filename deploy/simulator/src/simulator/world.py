@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, get_args
 
 from simulator import samples
+from simulator.calls import Calls
 from simulator.clock import BusinessClock
 from simulator.delivery import Dispatcher, Endpoint
 from simulator.faults import Faults
@@ -40,6 +41,7 @@ class World:
         self.faults: dict[Provider, Faults] = {
             provider: Faults(f"{settings.seed}:{provider}") for provider in PROVIDERS
         }
+        self.calls = Calls()
         self.dispatcher = Dispatcher(settings, self.faults, self._touch)
         self.dispatcher.point(_endpoints(settings))
         snapshot = load(settings.state_file)
@@ -54,6 +56,7 @@ class World:
         self._generation = 0
         for provider in PROVIDERS:
             self.faults[provider].restart(f"{seed or self.settings.seed}:{provider}")
+        self.calls.forget()
         self.dispatcher.forget()
         self._begin(seed or self.settings.seed)
         self._touch()

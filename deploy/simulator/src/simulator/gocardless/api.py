@@ -15,12 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from simulator.answering import answered
 from simulator.forms import decode
 from simulator.gocardless import operations
 from simulator.gocardless.objects import Json
 from simulator.gocardless.organisation import Organisation, RefusedError
 from simulator.gocardless.parameters import Page, Parameters
-from simulator.http import BodyTooLargeError, json_response, read_body
+from simulator.http import json_response
 from simulator.world import World
 
 VERSION: Final = "2015-07-06"
@@ -41,6 +42,8 @@ def routes(world: World) -> list[Route]:
         made.append(Route(f"/{collection.name}", _listing(world, collection), methods=["GET"]))
         made.append(Route(f"/{collection.name}/{{id}}", _retrieving(world, collection), methods=["GET"]))
     made.append(Route("/payout_items", _payout_items(world), methods=["GET"]))
+    made.append(Route("/creditors", _creditors(world), methods=["GET"]))
+    made.append(Route("/creditors/{id}", _creditor(world), methods=["GET"]))
     made.append(Route("/{path:path}", _unknown(world), methods=["GET", "POST", "PUT", "DELETE"]))
     return made
 
@@ -90,6 +93,22 @@ def _payout_items(world: World) -> Any:
     return _endpoint(world, answer)
 
 
+def _creditors(world: World) -> Any:
+    def answer(_: Organisation, request: Request, __: bytes) -> tuple[int, Json]:
+        wanted = _page(request)
+        cursors = {"before": None, "after": None}
+        return 200, {"creditors": [operations.creditor()], "meta": {"cursors": cursors, "limit": wanted.limit}}
+
+    return _endpoint(world, answer)
+
+
+def _creditor(world: World) -> Any:
+    def answer(_: Organisation, request: Request, __: bytes) -> tuple[int, Json]:
+        return 200, {"creditors": operations.creditor(request.path_params["id"])}
+
+    return _endpoint(world, answer)
+
+
 def _unknown(world: World) -> Any:
     def answer(_: Organisation, request: Request, __: bytes) -> tuple[int, Json]:
         raise RefusedError(
@@ -102,19 +121,23 @@ def _unknown(world: World) -> Any:
 def _endpoint(world: World, answer: Answer) -> Any:
     async def handle(request: Request) -> Response:
         request_id = world.ids.gocardless("RQ")
-        try:
-            body = await read_body(request, world.settings.body_max_bytes)
-            if world.faults["gocardless"].dial.outage.api:
-                raise RefusedError(
-                    "GoCardless is temporarily unavailable", reason="unavailable", status=503, error_type="gocardless"
-                )
-            _admit(request)
-            status, shape = answer(world.gocardless, request, body)
-        except BodyTooLargeError as error:
-            status, shape = _error(_misuse(str(error), "payload_too_large", 413), request_id)
-        except RefusedError as error:
-            status, shape = _error(error, request_id)
-        return json_response(shape, status, {"X-Request-Id": request_id, **_RATE_LIMIT})
+        headers = {"X-Request-Id": request_id, **_RATE_LIMIT}
+
+        def respond(body: bytes) -> Response:
+            try:
+                _admit(request)
+                status, shape = answer(world.gocardless, request, body)
+            except RefusedError as error:
+                status, shape = _error(error, request_id)
+            return json_response(shape, status, headers)
+
+        def refuse(message: str, status: int) -> Response:
+            refused = _misuse(message, "payload_too_large", status)
+            if status >= 500:
+                refused = RefusedError(message, reason="unavailable", status=status, error_type="gocardless")
+            return json_response(_error(refused, request_id)[1], status, headers)
+
+        return await answered(world, "gocardless", request, respond, refuse)
 
     return handle
 

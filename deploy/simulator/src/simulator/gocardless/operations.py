@@ -99,6 +99,13 @@ def payout_items(organisation: Organisation, wanted: parameters.Page) -> tuple[l
     return items, {"cursors": {"before": None, "after": None}, "limit": wanted.limit}
 
 
+def creditor(creditor_id: str = shapes.CREDITOR) -> Json:
+    """Return the one creditor of this organisation. Raises NoSuchThingError for any other id."""
+    if creditor_id != shapes.CREDITOR:
+        raise NoSuchThingError
+    return shapes.creditor()
+
+
 def shape(organisation: Organisation, thing: Any) -> Json:
     """Return anything as the API shows it."""
     return shapes.event(thing) if isinstance(thing, Event) else shapes.render(organisation.book, thing)

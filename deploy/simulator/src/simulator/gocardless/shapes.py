@@ -29,6 +29,33 @@ _NO_EXCHANGE: Final = {
 }
 
 
+def creditor() -> Json:
+    """Return the business that collects, as the API shows it."""
+    return {
+        "id": CREDITOR,
+        "created_at": "2025-01-01T00:00:00.000Z",
+        "name": "Backbone",
+        "address_line1": None,
+        "address_line2": None,
+        "address_line3": None,
+        "city": None,
+        "region": None,
+        "postal_code": None,
+        "country_code": "AU",
+        "creditor_type": "company",
+        "custom_payment_pages_enabled": False,
+        "fx_payout_currency": None,
+        "logo_url": None,
+        "mandate_imports_enabled": False,
+        "merchant_responsible_for_notifications": False,
+        "verification_status": "successful",
+        "can_create_refunds": False,
+        "bank_reference_prefix": "BACKBONE",
+        "scheme_identifiers": [],
+        "links": {"default_aud_payout_account": CREDITOR_ACCOUNT},
+    }
+
+
 def render(book: Book, thing: Thing) -> Json:
     """Return `thing` as the API shows it."""
     match thing:

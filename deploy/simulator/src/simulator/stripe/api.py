@@ -18,11 +18,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulator import forms
-from simulator.http import BodyTooLargeError, json_response, read_body
+from simulator.answering import answered
+from simulator.http import json_response
 from simulator.stripe import operations, payment_shapes
 from simulator.stripe.account import Account, CardDeclinedError, RefusedError
 from simulator.stripe.book import Reply
-from simulator.stripe.collections import COLLECTIONS, Collection, expand, page, retrieve
+from simulator.stripe.collections import COLLECTIONS, Collection, balance, expand, page, retrieve
 from simulator.stripe.objects import Json, Origin
 from simulator.stripe.parameters import Nothing, Page, Parameters
 from simulator.world import World
@@ -51,6 +52,7 @@ def routes(world: World) -> list[Route]:
     for collection in COLLECTIONS.values():
         made.append(Route(f"/v1/{collection.path}", _listing(world, collection), methods=["GET"]))
         made.append(Route(f"/v1/{collection.path}/{{id}}", _retrieving(world, collection), methods=["GET"]))
+    made.append(Route("/v1/balance", _balance(world), methods=["GET"]))
     made.append(Route("/{path:path}", _unknown(world), methods=["GET", "POST", "DELETE", "PUT", "PATCH"]))
     return made
 
@@ -83,6 +85,14 @@ def _retrieving(world: World, collection: Collection) -> Any:
     return _endpoint(world, answer)
 
 
+def _balance(world: World) -> Any:
+    def answer(call: Call, _: Request, given: Json) -> tuple[int, Json]:
+        _validated(Nothing, given)
+        return 200, balance(call.account)
+
+    return _endpoint(world, answer)
+
+
 def _unknown(world: World) -> Any:
     def answer(_: Call, request: Request, __: Json) -> tuple[int, Json]:
         raise RefusedError(f"Unrecognized request URL ({request.method}: {request.url.path}).", status=404)
@@ -94,23 +104,24 @@ def _endpoint(world: World, answer: Callable[[Call, Request, Json], tuple[int, J
     async def handle(request: Request) -> Response:
         request_id = world.ids.stripe("req")
         headers = {"Request-Id": request_id, "Stripe-Version": world.stripe.api_version}
-        try:
-            body = await read_body(request, world.settings.body_max_bytes)
-            if world.faults["stripe"].dial.outage.api:
-                raise RefusedError("Stripe is temporarily unavailable.", status=503, error_type="api_error")
-            call = _admitted(world, request, request_id)
-            headers["Stripe-Version"] = call.api_version
-            given = _given(request, body)
-            status, shape, replayed = _once(call, request, given, answer)
-        except BodyTooLargeError as error:
-            status, shape, replayed = 413, {"error": _error(RefusedError(str(error)), request_id)}, False
-        except RefusedError as error:
-            status, shape, replayed = error.status, {"error": _error(error, request_id)}, False
-        if replayed:
-            headers["Idempotent-Replayed"] = "true"
         if "idempotency-key" in request.headers:
             headers["Idempotency-Key"] = request.headers["idempotency-key"]
-        return json_response(shape, status, headers)
+
+        def respond(body: bytes) -> Response:
+            try:
+                call = _admitted(world, request, request_id)
+                headers["Stripe-Version"] = call.api_version
+                status, shape, replayed = _once(call, request, _given(request, body), answer)
+            except RefusedError as error:
+                return json_response({"error": _error(error, request_id)}, error.status, headers)
+            return json_response(shape, status, headers | ({"Idempotent-Replayed": "true"} if replayed else {}))
+
+        def refuse(message: str, status: int) -> Response:
+            error_type = "api_error" if status >= 500 else "invalid_request_error"
+            refused = RefusedError(message, status=status, error_type=error_type)
+            return json_response({"error": _error(refused, request_id)}, status, headers)
+
+        return await answered(world, "stripe", request, respond, refuse)
 
     return handle
 

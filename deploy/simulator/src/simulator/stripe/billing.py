@@ -157,16 +157,19 @@ def pay(account: Account, by: Origin, invoice: Invoice, payment_method: str | No
     if reference is None:
         raise RefusedError(_NO_METHOD, code="missing")
     invoice.attempt_count += 1
-    invoice.next_payment_attempt = None
-    try:
-        payments.confirm(account, by, intent, reference)
-    except CardDeclinedError:
-        _attempt_failed(account, by, invoice)
-        raise
-    invoice.charge = intent.latest_charge
-    if intent.status == "succeeded":
-        _paid(account, by, invoice)
+    _attempt(account, by, invoice, intent, reference)
     return invoice
+
+
+def confirm(account: Account, by: Origin, intent: PaymentIntent, payment_method: str | None) -> None:
+    """Attempt an invoice's PaymentIntent by itself: only the first attempt counts as one of the invoice's.
+
+    Raises CardDeclinedError when the attempt fails.
+    """
+    invoice = account.book.invoices[intent.invoice or ""]
+    if invoice.status == "open":
+        invoice.attempt_count = max(invoice.attempt_count, 1)
+    _attempt(account, by, invoice, intent, payment_method)
 
 
 def collect(account: Account, invoice: Invoice) -> bool:
@@ -237,6 +240,18 @@ def _collectable(account: Account, invoice: Invoice) -> PaymentIntent:
     if invoice.status != "open" or invoice.payment_intent is None:
         raise RefusedError(f"This invoice is {invoice.status}: it cannot be paid.", code="invoice_not_open")
     return account.book.payment_intents[invoice.payment_intent]
+
+
+def _attempt(account: Account, by: Origin, invoice: Invoice, intent: PaymentIntent, payment_method: str | None) -> None:
+    try:
+        payments.confirm(account, by, intent, payment_method)
+    except CardDeclinedError:
+        invoice.next_payment_attempt = None
+        _attempt_failed(account, by, invoice)
+        raise
+    invoice.charge, invoice.next_payment_attempt = intent.latest_charge, None
+    if intent.status == "succeeded":
+        _paid(account, by, invoice)
 
 
 def _paid(account: Account, by: Origin, invoice: Invoice) -> None:

@@ -9,6 +9,8 @@ from simulator.stripe.account import Account, NoSuchThingError, RefusedError, re
 from simulator.stripe.objects import Event, Json
 from simulator.stripe.parameters import Created, Page
 
+_PENDING_SECONDS: Final = 2 * 86_400
+
 
 @dataclass(frozen=True, slots=True)
 class Collection:
@@ -58,6 +60,25 @@ def page(account: Account, collection: Collection, wanted: Page, api_version: st
         "has_more": len(things) > wanted.limit,
         "url": f"/v1/{collection.path}",
     }
+
+
+def balance(account: Account) -> Json:
+    """Return what the account holds: pending for two days after it was taken, then available for a payout."""
+    available_until = account.time() - _PENDING_SECONDS
+    nets: dict[bool, int] = {True: 0, False: 0}
+    for entry in account.book.balance_transactions.values():
+        nets[entry.created <= available_until] += entry.amount - entry.fee
+    return {
+        "object": "balance",
+        "available": [_held(nets[True])],
+        "connect_reserved": [],
+        "livemode": False,
+        "pending": [_held(nets[False])],
+    }
+
+
+def _held(amount: int) -> Json:
+    return {"amount": amount, "currency": "aud", "source_types": {"card": amount}}
 
 
 def expand(account: Account, shape: Json, paths: list[str], api_version: str) -> Json:

@@ -92,9 +92,12 @@ def create_payment_intent(
 def confirm_payment_intent(
     account: Account, by: Origin, wanted: parameters.ConfirmPaymentIntent, thing_id: str
 ) -> PaymentIntent:
-    """Attempt a PaymentIntent."""
+    """Attempt a PaymentIntent, and carry the outcome over to the invoice that it pays."""
     intent = payments.held(account, thing_id)
-    payments.confirm(account, by, intent, wanted.payment_method)
+    if intent.invoice is None:
+        payments.confirm(account, by, intent, wanted.payment_method)
+    else:
+        billing.confirm(account, by, intent, wanted.payment_method)
     return intent
 
 

@@ -64,13 +64,16 @@ def create(
 
 
 def confirm(account: Account, by: Origin, intent: PaymentIntent, payment_method: str | None = None) -> Charge:
-    """Attempt the payment. Raises CardDeclinedError when it is declined at once, RefusedError when it may not be."""
+    """Attempt the payment. Raises CardDeclinedError when it is declined at once, RefusedError when it may not be.
+
+    A payment method that was declined is no longer the PaymentIntent's: the next attempt has to name one.
+    """
     if intent.status not in _CONFIRMABLE:
         raise RefusedError(
             f"This PaymentIntent's status is {intent.status}: it cannot be confirmed again.",
             code="payment_intent_unexpected_state",
         )
-    reference = payment_method or intent.payment_method
+    reference = payment_method or (None if intent.failed else intent.payment_method)
     if reference is None:
         raise RefusedError(
             "You cannot confirm this PaymentIntent because it's missing a payment method.",
