@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 import pytest
 from chassis.clock import real_now
-from chassis.tokens import TOKEN_LIFETIME, TokenRefusedError, Verifier, mint
+from chassis.tokens import TOKEN_LIFETIME, Minter, TokenRefusedError, Verifier, mint
 from contracts.envelope import Actor
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -170,3 +170,17 @@ def test_any_actor_may_be_named() -> None:
     alessandro = Actor(kind="consumer", id="consumer-7", name='Alessandro "é" ' + "\U0001f600")
 
     assert verifier().verify(mint(PRIVATE, audience="payments", actor=alessandro, scopes=[])).actor == alessandro
+
+
+def test_who_calls_often_carries_one_token_that_is_never_used_up() -> None:
+    minter, scopes = Minter(PRIVATE), frozenset({"payments:read"})
+    token = minter.token(audience="payments", actor=MARIA, scopes=scopes)
+
+    assert minter.token(audience="payments", actor=MARIA, scopes=scopes) == token
+    assert verifier().verify(token).scopes == scopes
+    others = {
+        minter.token(audience="audit", actor=MARIA, scopes=scopes),
+        minter.token(audience="payments", actor=MARIA, scopes=frozenset()),
+        minter.token(audience="payments", actor=Actor(kind="staff", id="isla", name="Isla Morgan"), scopes=scopes),
+    }
+    assert len(others | {token}) == 4

@@ -1,4 +1,4 @@
-"""The command line that every service has: `python -m payments serve|migrate|settings`, and its own commands."""
+"""The command line that every service has: `python -m payments serve|migrate|settings|openapi`, and its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from chassis import migrations
+from chassis import document_command, migrations
 from chassis.service import Runtime, Service
 from chassis.settings import Settings, SettingsError
 from chassis.telemetry import traces
@@ -37,6 +37,8 @@ def main(service: Service[S], arguments: Sequence[str] | None = None) -> int:
     try:
         if parsed.command == "settings":
             return _describe(service)
+        if parsed.command == "openapi":
+            return document_command.run(service, given[1:])
         if parsed.command in service.commands:
             return service.commands[parsed.command](partial(service.settings.load, service.name), given[1:])
         settings = service.settings.load(service.name)
@@ -55,6 +57,7 @@ def _parser(service: Service[S]) -> argparse.ArgumentParser:
     commands.add_parser("serve", help="serve HTTP, consume, work and relay, as far as the settings say")
     commands.add_parser("migrate", help="bring this service's schema to the newest revision")
     commands.add_parser("settings", help="list every setting with its default")
+    commands.add_parser("openapi", help="write the OpenAPI document; nothing has to run for it")
     for name, command in service.commands.items():
         commands.add_parser(name, help=(command.__doc__ or "").split("\n", 1)[0], add_help=False)
     return parser

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from chassis import telemetry
 from chassis.clock import BusinessClock
@@ -30,7 +30,7 @@ from chassis.outbox_watch import OutboxWatch
 from chassis.relay import Relay
 from chassis.settings import Settings
 from chassis.tokens import Verifier
-from chassis.web import Check, WebState, application
+from chassis.web import Check, Identify, WebState, application, described
 
 S = TypeVar("S", bound=Settings)
 log = structlog.get_logger()
@@ -78,6 +78,15 @@ class Service(Generic[S]):
     consumers: Sequence[Consumer] = ()
     workers: Sequence[Callable[[Runtime[S]], Part]] = ()
     retriers: Callable[[Runtime[S]], Mapping[str, Retrier]] | None = None
+    resources: Callable[[Runtime[S]], AbstractAsyncContextManager[object]] | None = None
+    """Entered before anything else of the process runs, left after everything: `Runtime.resources`, and the web
+    state's."""
+    identify: Callable[[Runtime[S]], Identify] | None = None
+    """Who a request's caller is; an internal token says so where this is None."""
+    routes: Callable[[Runtime[S]], Sequence[BaseRoute]] | None = None
+    """Plain routes that stand behind those of the routers."""
+    describe: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """Given the OpenAPI document of the routers, adds what they do not say."""
     commands: Mapping[str, Callable[[Callable[[], S], Sequence[str]], int]] = field(default_factory=dict)
     """By name: given how to load the settings (raises SettingsError) and the arguments, does it and returns the exit
     code; the first line of its docstring is its help."""
@@ -90,6 +99,17 @@ class Service(Generic[S]):
     def schema(self) -> str:
         return self.package
 
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document of this service, made from its code alone."""
+        document = described(self.name, self.all_routers({}))
+        return document if self.describe is None else self.describe(document)
+
+    def all_routers(self, retriers: Mapping[str, Retrier]) -> Sequence[APIRouter]:
+        """The service's own routers, and those of the tables that it keeps."""
+        letters = f"{self.schema}.dead_letters" in self.metadata.tables
+        common = [dead_letters_router(self.schema, retriers)] if letters else []
+        return [*self.routers, *common, outbox_router(self.schema)]
+
 
 class Runtime(Generic[S]):
     """One process of a service: open it with `async with`, then `parts` run until they are stopped."""
@@ -101,6 +121,7 @@ class Runtime(Generic[S]):
         self.verifier = Verifier(settings.token_public_keys, audience=service.name)
         self.parts: list[Part] = []
         self.ingress: Ingress | None = None
+        self.resources: object = None
         self.failed = asyncio.Event()
         self._stopping = False
         self._exit = AsyncExitStack()
@@ -116,6 +137,12 @@ class Runtime(Generic[S]):
         )
         self.database = Database(engine, service=service.name, schema=service.schema, clock=self.clock)
         self._exit.push_async_callback(self.database.close)
+        if service.resources is not None:
+            try:
+                self.resources = await self._exit.enter_async_context(service.resources(self))
+            except BaseException:
+                await self._exit.aclose()
+                raise
         if service.ingress is not None and settings.http:
             self.ingress = service.ingress(self)
         return self
@@ -125,24 +152,24 @@ class Runtime(Generic[S]):
 
     def application(self) -> FastAPI:
         """The web application; its lifespan runs the parts that the settings switch on."""
+        service, http = self.service, self.settings.http
         state = WebState(
             database=self.database,
             verifier=self.verifier,
             settings=self.settings,
             checks=lambda: [part.check() for part in self.parts],
+            resources=self.resources,
+            identify=None if service.identify is None else service.identify(self),
         )
+        retriers = {} if service.retriers is None else service.retriers(self)
         return application(
-            self.service.name,
-            routers=self._routers() if self.settings.http else (),
+            service.name,
+            routers=service.all_routers(retriers) if http else (),
             state=state,
             lifespan=self._lifespan,
             routes=() if self.ingress is None else self.ingress.routes,
+            further=service.routes(self) if http and service.routes is not None else (),
         )
-
-    def _routers(self) -> Sequence[APIRouter]:
-        service = self.service
-        retriers = {} if service.retriers is None else service.retriers(self)
-        return [*service.routers, dead_letters_router(service.schema, retriers), outbox_router(service.schema)]
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

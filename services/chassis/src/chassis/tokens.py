@@ -24,6 +24,7 @@ TOKEN_LIFETIME: Final = timedelta(seconds=60)
 _ISSUER: Final = "backbone"
 _LEEWAY_SECONDS: Final = 5
 _TOKEN_MAX_CHARACTERS: Final = 4_096
+_MINTED_MAX: Final = 1_000
 _KINDS: Final[frozenset[ActorKind]] = frozenset({"staff", "provider", "consumer", "system"})
 _PEM: Final = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
 
@@ -45,10 +46,21 @@ def mint(
     private_key_pem: str, *, audience: str, actor: Actor, scopes: Iterable[str], now: datetime | None = None
 ) -> str:
     """A token for `actor` at the service `audience`. Raises ValueError for a key that is not Ed25519."""
+    return _signed(signing_key(private_key_pem), audience=audience, actor=actor, scopes=scopes, issued=now)
+
+
+def signing_key(private_key_pem: str) -> Ed25519PrivateKey:
+    """The key that signs internal tokens. Raises ValueError for a key that is not Ed25519."""
     key = load_pem_private_key(private_key_pem.encode(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("internal tokens are signed with an Ed25519 key")
-    issued = now or real_now()
+    return key
+
+
+def _signed(
+    key: Ed25519PrivateKey, *, audience: str, actor: Actor, scopes: Iterable[str], issued: datetime | None
+) -> str:
+    issued = issued or real_now()
     claims = {
         "iss": _ISSUER,
         "aud": audience,
@@ -61,6 +73,30 @@ def mint(
         "exp": issued + TOKEN_LIFETIME,
     }
     return jwt.encode(claims, key, algorithm="EdDSA")
+
+
+class Minter:
+    """Signs tokens for whoever calls often: one token serves the same actor, scopes and service for some seconds.
+
+    A token handed out has at least half its lifetime left.
+    """
+
+    def __init__(self, private_key_pem: str) -> None:
+        """Raises ValueError for a key that is not Ed25519."""
+        self._key = signing_key(private_key_pem)
+        self._minted: dict[tuple[str, Actor, frozenset[str]], tuple[str, datetime]] = {}
+
+    def token(self, *, audience: str, actor: Actor, scopes: frozenset[str]) -> str:
+        """A token for `actor` at the service `audience`."""
+        now, wanted = real_now(), (audience, actor, scopes)
+        kept = self._minted.get(wanted)
+        if kept is not None and kept[1] <= now < kept[1] + TOKEN_LIFETIME / 2:
+            return kept[0]
+        if len(self._minted) >= _MINTED_MAX:
+            self._minted.clear()
+        token = _signed(self._key, audience=audience, actor=actor, scopes=scopes, issued=now)
+        self._minted[wanted] = (token, now)
+        return token
 
 
 class Verifier:

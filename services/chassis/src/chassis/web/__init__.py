@@ -7,10 +7,10 @@ operation says who may call it. Tested in tests/chassis/test_web_*.py against a 
 
 from __future__ import annotations
 
-from chassis.web.app import application
+from chassis.web.app import application, described
 from chassis.web.context import RequestContext
 from chassis.web.health import Check
-from chassis.web.operations import CallerIdentity, ReadTx, Tx, documents, undocumented
+from chassis.web.operations import CallerIdentity, ReadTx, Tx, documents, undocumented, web_state
 from chassis.web.pages import Listed, Page
 from chassis.web.problems import (
     BAD_REQUEST,
@@ -24,7 +24,7 @@ from chassis.web.problems import (
     Problem,
     ProblemType,
 )
-from chassis.web.state import WebState
+from chassis.web.state import Identify, WebState
 
 __all__ = [
     "BAD_REQUEST",
@@ -37,6 +37,7 @@ __all__ = [
     "UNAVAILABLE",
     "CallerIdentity",
     "Check",
+    "Identify",
     "Listed",
     "Page",
     "Problem",
@@ -46,6 +47,8 @@ __all__ = [
     "Tx",
     "WebState",
     "application",
+    "described",
     "documents",
     "undocumented",
+    "web_state",
 ]

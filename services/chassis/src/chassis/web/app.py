@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from chassis.web import health
@@ -41,12 +42,33 @@ def application(
     state: WebState,
     lifespan: Lifespan | None = None,
     routes: Sequence[Route] = (),
+    further: Sequence[BaseRoute] = (),
 ) -> FastAPI:
     """The web application of the service `name`.
 
     `routes` are plain routes with fixed paths that FastAPI never sees, for what has to be fast: they read and limit
-    their bodies themselves. Raises ValueError when an operation of `routers` does not say what `documents` says.
+    their bodies themselves. `further` are plain routes behind the same limits as FastAPI's own, asked after those.
+    Raises ValueError when an operation of `routers` does not say what `documents` says.
     """
+    app = _made(name, routers, lifespan)
+    app.state.web = state
+    app.router.routes.extend(further)
+    for expected in (HTTPException, RequestValidationError, Problem):
+        app.add_exception_handler(expected, _answer)
+    timeout_seconds = state.settings.request_timeout_seconds
+    app.add_middleware(Guard, body_max_bytes=state.settings.body_max_bytes, timeout_seconds=timeout_seconds)
+    direct = {route.path: route for route in (*health.routes(name, state.database, state.checks), *routes)}
+    # FastAPI's own entry, past the override: it builds its layers at the first request.
+    app.edge = Edge(partial(FastAPI.__call__, app), direct=direct, timeout_seconds=timeout_seconds)
+    return app
+
+
+def described(name: str, routers: Sequence[APIRouter]) -> dict[str, Any]:
+    """The OpenAPI document of the service `name`: the same for the same code, and made without anything running."""
+    return _made(name, routers, None).openapi()
+
+
+def _made(name: str, routers: Sequence[APIRouter], lifespan: Lifespan | None) -> Application:
     app = Application(
         title=name,
         lifespan=lifespan,
@@ -55,19 +77,11 @@ def application(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.web = state
     for router in routers:
         app.include_router(router)
     silent = undocumented(app.routes)
     if silent:
         raise ValueError(f"{', '.join(silent)}: say with documents(...) which scope, audit event and limit")
-    for expected in (HTTPException, RequestValidationError, Problem):
-        app.add_exception_handler(expected, _answer)
-    timeout_seconds = state.settings.request_timeout_seconds
-    app.add_middleware(Guard, body_max_bytes=state.settings.body_max_bytes, timeout_seconds=timeout_seconds)
-    direct = {route.path: route for route in (*health.routes(name, state.database, state.checks), *routes)}
-    # FastAPI's own entry, past the override: it builds its layers at the first request.
-    app.edge = Edge(partial(FastAPI.__call__, app), direct=direct, timeout_seconds=timeout_seconds)
     return app
 
 

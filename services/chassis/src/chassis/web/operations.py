@@ -42,6 +42,9 @@ def web_state(request: Request) -> WebState:
 async def _identity(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Identity:
+    state = web_state(request)
+    if state.identify is not None:
+        return await state.identify(request)
     if credentials is None:
         raise Problem(
             UNAUTHENTICATED,
@@ -49,7 +52,7 @@ async def _identity(
             headers={"WWW-Authenticate": "Bearer"},
         )
     try:
-        return web_state(request).verifier.verify(credentials.credentials)
+        return state.verifier.verify(credentials.credentials)
     except TokenRefusedError as error:
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         raise Problem(UNAUTHENTICATED, f"{str(error).capitalize()}.", headers=challenge) from None

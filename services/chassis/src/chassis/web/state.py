@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+
+from starlette.requests import Request
 
 from chassis.database import Database
 from chassis.settings import Settings
-from chassis.tokens import Verifier
+from chassis.tokens import Identity, Verifier
 from chassis.web.health import Check
+
+Identify = Callable[[Request], Awaitable[Identity]]
+"""Who the caller of a request is. Raises Problem where nobody can be made out."""
 
 
 def _none() -> Sequence[Check]:
@@ -17,9 +22,14 @@ def _none() -> Sequence[Check]:
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """One process' database, token verifier and settings; `checks` tells how its parts are at this moment."""
+    """One process' database, token verifier and settings; `checks` tells how its parts are at this moment.
+
+    `resources` is what the service opened; `identify`, where given, stands in for the verifier.
+    """
 
     database: Database
     verifier: Verifier
     settings: Settings
     checks: Callable[[], Sequence[Check]] = field(default=_none)
+    resources: object = None
+    identify: Identify | None = None
