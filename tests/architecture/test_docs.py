@@ -14,6 +14,7 @@ import pytest
 from audit.main import service as audit
 from backbone.main import app
 from backbone.settings import DESCRIBED
+from chassis.evidence import evidence_router
 from chassis.letters_http import dead_letters_router
 from chassis.outbox_http import outbox_router
 from chassis.service import Service
@@ -159,7 +160,7 @@ def routes() -> set[tuple[str, str]]:
     """Every public operation of the services, as documents write it."""
     found = {("GET", path) for path in ("/health/live", "/health/ready", "/metrics")}
     found |= {("POST", f"/webhooks/{provider}") for provider in ("stripe", "gocardless")}
-    chassis = (dead_letters_router("x", {}), outbox_router("x"))
+    chassis = (dead_letters_router("x", {}), outbox_router("x"), evidence_router())
     routers = [*(router for service in SERVICES for router in service.routers), *chassis]
     for router in routers:
         for route in router.routes:

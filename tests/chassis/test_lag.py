@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from aiokafka import TopicPartition
 from chassis.consumer import Consumer
-from chassis.lag import LagGauge
+from chassis.lag import Backlog, LagGauge
 from chassis.telemetry import metrics
 from chassis.transaction import Transaction
 from contracts.envelope import Event
@@ -70,3 +70,30 @@ async def test_a_consumer_shows_its_lag_while_it_runs(ground: Ground) -> None:
         assert len(await ground.rows(f"SELECT id FROM {SCHEMA}.effects")) == 3
 
     assert shown("shown") == {}
+
+
+def test_a_consumer_that_keeps_up_is_not_late_although_its_lag_is_never_zero() -> None:
+    now = 0.0
+    backlog = Backlog(lambda: now)
+    for look in range(1, 100):
+        now = 5.0 * look
+        assert backlog.look({FIRST: 100 * look}, {FIRST: 100 * look - 1}) <= 5.0
+
+
+def test_a_consumer_is_as_late_as_the_oldest_record_that_it_has_not_read() -> None:
+    now = 0.0
+    backlog = Backlog(lambda: now)
+    for look in range(1_000):
+        now = 5.0 * look
+        late = backlog.look({FIRST: 10 + look, SECOND: 5}, {FIRST: 9, SECOND: 5})
+    assert late == 5.0 * 999
+
+    assert backlog.look({FIRST: 1_009}, {FIRST: 1_009, SECOND: 5}) == 0.0
+
+
+def test_a_partition_of_another_member_makes_nobody_late() -> None:
+    now = 0.0
+    backlog = Backlog(lambda: now)
+    backlog.look({FIRST: 10}, {FIRST: 4})
+    now = 60.0
+    assert backlog.look({}, {}) == 0.0

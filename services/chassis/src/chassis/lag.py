@@ -6,11 +6,17 @@ tell of: neither has a series. Tested in tests/chassis/test_lag.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Final
 
 from aiokafka import TopicPartition
 
 from chassis.telemetry import metrics
+
+_LOOKS_MAX: Final = 240
 
 
 class LagGauge:
@@ -33,3 +39,25 @@ class LagGauge:
     def clear(self) -> None:
         """Show nothing any more."""
         self.show({}, {})
+
+
+class Backlog:
+    """How long the oldest unread record has been there, as exactly as it is looked at.
+
+    Each look remembers the ends of that moment; it is over once every position has passed them. A consumer that keeps
+    up under load is behind by one look at most, although its lag is never zero.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._looks: deque[tuple[float, Mapping[TopicPartition, int]]] = deque()
+
+    def look(self, ends: Mapping[TopicPartition, int], placed: Mapping[TopicPartition, int]) -> float:
+        """The age in seconds of the oldest ends that the next offsets of `placed` have not reached."""
+        now = self._monotonic()
+        self._looks.append((now, dict(ends)))
+        while self._looks and all(placed.get(part, end) >= end for part, end in self._looks[0][1].items()):
+            self._looks.popleft()
+        if len(self._looks) > _LOOKS_MAX:  # the oldest counts; between the others half as many do
+            self._looks = deque(islice(self._looks, 0, None, 2))
+        return now - self._looks[0][0] if self._looks else 0.0

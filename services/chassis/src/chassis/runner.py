@@ -13,7 +13,7 @@ import contextlib
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -21,11 +21,12 @@ from aiokafka.errors import KafkaError
 
 from chassis import inbox
 from chassis.batch import Backoff, describe
+from chassis.clock import real_now
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.faststream_adapter import Feed, KafkaFeed
 from chassis.faults import Fault, classify
-from chassis.lag import LagGauge
+from chassis.lag import Backlog, LagGauge
 from chassis.positions import TopicPart
 from chassis.reader import Reader
 from chassis.settings import Settings
@@ -49,11 +50,16 @@ class ConsumerDeadError(RuntimeError):
 
 @dataclass(slots=True)
 class ConnectionState:
-    """What is known about Kafka: whether it answered last, the newest error, records behind over all partitions."""
+    """What is known about Kafka: whether it answered last, the newest error, records behind over all partitions.
+
+    `lag_seconds` is how long the oldest of them has been there; both are as of `probed_at`.
+    """
 
     connected: bool = False
     error: str | None = None
     lag_records: int = 0
+    lag_seconds: float = 0.0
+    probed_at: datetime | None = None
 
 
 class Runner:
@@ -77,6 +83,7 @@ class Runner:
         self._dead: str | None = None
         self.state = ConnectionState()
         self._lag = LagGauge(consumer.name)
+        self._backlog = Backlog()
 
     @property
     def name(self) -> str:
@@ -213,6 +220,7 @@ class Runner:
         self.state.connected, self.state.error = True, None
         placed = dict(self.reader.placed)
         self.state.lag_records = self._lag.show(ends, placed)
+        self.state.lag_seconds, self.state.probed_at = self._backlog.look(ends, placed), real_now()
         await self._commit(placed)
 
     async def _commit(self, placed: Mapping[Any, int]) -> None:

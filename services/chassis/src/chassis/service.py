@@ -24,13 +24,16 @@ from chassis.clock import BusinessClock
 from chassis.consumer import Consumer
 from chassis.database import Database, Wake, create_engine
 from chassis.dead_letters import Retrier
+from chassis.evidence import Evidence, Measuring, Process, evidence_router
 from chassis.letters_http import dead_letters_router
 from chassis.outbox_http import outbox_router
 from chassis.outbox_watch import OutboxWatch
 from chassis.relay import Relay
+from chassis.runner import Runner
 from chassis.settings import Settings
 from chassis.tokens import Verifier
 from chassis.web import Check, Identify, WebState, application, described
+from chassis.web.recent import RecentAnswers
 
 S = TypeVar("S", bound=Settings)
 log = structlog.get_logger()
@@ -87,6 +90,8 @@ class Service(Generic[S]):
     """Plain routes that stand behind those of the routers."""
     describe: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     """Given the OpenAPI document of the routers, adds what they do not say."""
+    measures: Callable[[Runtime[S]], Sequence[Measuring]] | None = None
+    """What this service measures about itself, beside what every service does."""
     commands: Mapping[str, Callable[[Callable[[], S], Sequence[str]], int]] = field(default_factory=dict)
     """By name: given how to load the settings (raises SettingsError) and the arguments, does it and returns the exit
     code; the first line of its docstring is its help."""
@@ -106,9 +111,13 @@ class Service(Generic[S]):
 
     def all_routers(self, retriers: Mapping[str, Retrier]) -> Sequence[APIRouter]:
         """The service's own routers, and those of the tables that it keeps."""
-        letters = f"{self.schema}.dead_letters" in self.metadata.tables
-        common = [dead_letters_router(self.schema, retriers)] if letters else []
-        return [*self.routers, *common, outbox_router(self.schema)]
+        common = [dead_letters_router(self.schema, retriers)] if self.sets_aside else []
+        return [*self.routers, *common, outbox_router(self.schema), evidence_router()]
+
+    @property
+    def sets_aside(self) -> bool:
+        """Whether this service keeps dead letters."""
+        return f"{self.schema}.dead_letters" in self.metadata.tables
 
 
 class Runtime(Generic[S]):
@@ -135,6 +144,7 @@ class Runtime(Generic[S]):
             pool_max_connections=settings.database_pool_max_connections,
             command_timeout_seconds=settings.database_command_timeout_seconds,
         )
+        self.process = Process.of(service.package, settings)
         self.database = Database(engine, service=service.name, schema=service.schema, clock=self.clock)
         self._exit.push_async_callback(self.database.close)
         if service.resources is not None:
@@ -153,6 +163,7 @@ class Runtime(Generic[S]):
     def application(self) -> FastAPI:
         """The web application; its lifespan runs the parts that the settings switch on."""
         service, http = self.service, self.settings.http
+        recent = RecentAnswers()
         state = WebState(
             database=self.database,
             verifier=self.verifier,
@@ -160,6 +171,8 @@ class Runtime(Generic[S]):
             checks=lambda: [part.check() for part in self.parts],
             resources=self.resources,
             identify=None if service.identify is None else service.identify(self),
+            recent=recent,
+            evidence=self._evidence(recent).taken,
         )
         retriers = {} if service.retriers is None else service.retriers(self)
         return application(
@@ -169,6 +182,17 @@ class Runtime(Generic[S]):
             lifespan=self._lifespan,
             routes=() if self.ingress is None else self.ingress.routes,
             further=service.routes(self) if http and service.routes is not None else (),
+        )
+
+    def _evidence(self, recent: RecentAnswers) -> Evidence:
+        measures = self.service.measures
+        return Evidence(
+            self.database,
+            self.process,
+            recent,
+            sets_aside=self.service.sets_aside,
+            runners=lambda: [part for part in self.parts if isinstance(part, Runner)],
+            own=() if measures is None else measures(self),
         )
 
     @asynccontextmanager

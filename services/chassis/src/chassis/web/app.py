@@ -59,7 +59,8 @@ def application(
     app.add_middleware(Guard, body_max_bytes=state.settings.body_max_bytes, timeout_seconds=timeout_seconds)
     direct = {route.path: route for route in (*health.routes(name, state.database, state.checks), *routes)}
     # FastAPI's own entry, past the override: it builds its layers at the first request.
-    app.edge = Edge(partial(FastAPI.__call__, app), direct=direct, timeout_seconds=timeout_seconds)
+    entry = partial(FastAPI.__call__, app)
+    app.edge = Edge(entry, direct=direct, timeout_seconds=timeout_seconds, recent=state.recent)
     return app
 
 

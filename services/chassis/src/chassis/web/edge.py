@@ -21,16 +21,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.telemetry import logs, metrics, traces
 from chassis.web.context import RequestContext
 from chassis.web.problems import INTERNAL, REQUEST_TIMEOUT, TIMED_OUT, Problem, problem_of
+from chassis.web.recent import RecentAnswers
 
 log = structlog.get_logger()
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Not ready is an answer, and no failure that anybody meets.
+_UNCOUNTED: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 
 class Edge:
     """The outermost layer; see the module."""
 
-    def __init__(self, app: ASGIApp, *, direct: Mapping[str, Route], timeout_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, direct: Mapping[str, Route], timeout_seconds: float, recent: RecentAnswers
+    ) -> None:
         self._app = app
+        self._recent = recent
         self._direct: dict[str, tuple[Route, Guard]] = {
             path: (route, Guard(route.handle, body_max_bytes=None, timeout_seconds=timeout_seconds))
             for path, route in direct.items()
@@ -75,6 +81,8 @@ class Edge:
             )
         counted[0].inc()
         counted[1].observe(seconds)
+        if template not in _UNCOUNTED:
+            self._recent.note(method, template, context.status)
         if not quiet:
             log.info("request", method=method, route=template, status=context.status, ms=round(seconds * 1_000, 1))
 
