@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import asyncpg
-from chassis import clock, outbox
+from chassis import clock, idempotency, outbox
 from chassis.database import Database, create_engine
 from chassis.provisioning import Roles, provision
 from chassis.tokens import Verifier, mint
@@ -30,18 +30,19 @@ CREATE TABLE {SCHEMA}.notes (
     amount integer NOT NULL DEFAULT 0 CHECK (amount >= 0)
 );
 GRANT SELECT, INSERT, UPDATE, DELETE ON {SCHEMA}.notes TO {SCHEMA};
-GRANT SELECT, INSERT, DELETE ON {SCHEMA}.outbox TO {SCHEMA};
+GRANT SELECT, INSERT, DELETE ON {SCHEMA}.outbox, {SCHEMA}.idempotency_keys TO {SCHEMA};
 """
 
 
 async def make(given: TemporaryDatabase) -> None:
     """Provision the schema and create its tables as its owner does."""
     await provision(given.admin_url, Roles(SCHEMA, given.password, given.password))
-    table = outbox.outbox_table(MetaData(schema=SCHEMA))
+    tables = [outbox.outbox_table(MetaData(schema=SCHEMA)), idempotency.idempotency_table(MetaData(schema=SCHEMA))]
     owner = await asyncpg.connect(given.owner_url_for(SCHEMA), timeout=10)
     try:
-        ddl = CreateTable(table).compile(dialect=dialect())  # type: ignore[no-untyped-call]
-        await owner.execute(str(ddl))
+        for table in tables:
+            ddl = CreateTable(table).compile(dialect=dialect())  # type: ignore[no-untyped-call]
+            await owner.execute(str(ddl))
         await owner.execute(NOTES)
     finally:
         await owner.close(timeout=10)

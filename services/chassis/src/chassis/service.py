@@ -25,6 +25,8 @@ from chassis.consumer import Consumer
 from chassis.database import Database, Wake, create_engine
 from chassis.dead_letters import Retrier
 from chassis.evidence import Evidence, Measuring, Process, evidence_router
+from chassis.idempotency import TABLE as IDEMPOTENCY_TABLE
+from chassis.idempotency_pruner import KeyPruner
 from chassis.letters_http import dead_letters_router
 from chassis.outbox_http import outbox_router
 from chassis.outbox_watch import OutboxWatch
@@ -106,7 +108,7 @@ class Service(Generic[S]):
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document of this service, made from its code alone."""
-        document = described(self.name, self.all_routers({}))
+        document = described(self.name, self.all_routers({}), keeps_keys=self.keeps_keys)
         return document if self.describe is None else self.describe(document)
 
     def all_routers(self, retriers: Mapping[str, Retrier]) -> Sequence[APIRouter]:
@@ -118,6 +120,11 @@ class Service(Generic[S]):
     def sets_aside(self) -> bool:
         """Whether this service keeps dead letters."""
         return f"{self.schema}.dead_letters" in self.metadata.tables
+
+    @property
+    def keeps_keys(self) -> bool:
+        """Whether every write honours an Idempotency-Key: the service has the table for it."""
+        return f"{self.schema}.{IDEMPOTENCY_TABLE}" in self.metadata.tables
 
 
 class Runtime(Generic[S]):
@@ -173,6 +180,7 @@ class Runtime(Generic[S]):
             identify=None if service.identify is None else service.identify(self),
             recent=recent,
             evidence=self._evidence(recent).taken,
+            keeps_keys=self.service.keeps_keys,
         )
         retriers = {} if service.retriers is None else service.retriers(self)
         return application(
@@ -222,6 +230,8 @@ class Runtime(Generic[S]):
             parts += [Relay.of(self.database, settings), OutboxWatch.of(self.database, settings)]
         if settings.consume:
             parts += [consumer.runner(self.database, settings) for consumer in service.consumers]
+        if settings.work and service.keeps_keys:
+            parts.append(KeyPruner(self.database, retention_hours=settings.idempotency_retention_hours))
         if settings.work:
             parts += [worker(self) for worker in service.workers]
         return parts

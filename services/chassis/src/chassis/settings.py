@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     database_command_timeout_seconds: float = Field(30.0, gt=0, description="Longest wait for one statement")
     shutdown_timeout_seconds: float = Field(20.0, gt=0, description="Longest wait for work in flight when stopping")
     request_timeout_seconds: float = Field(30.0, gt=0, description="Longest time from a request's start to its answer")
+    idempotency_retention_hours: int = Field(
+        48, ge=24, le=8_760, description="How long an answer is kept under its Idempotency-Key"
+    )
     body_max_bytes: int = Field(1_048_576, gt=0, description="Largest request body of ordinary endpoints")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level that is logged")
     clock_file: Path | None = Field(None, description="Local mode only: the file that offsets business time")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chassis.dead_letters import dead_letters_table
+from chassis.idempotency import idempotency_table
 from chassis.inbox import inbox_table
 from chassis.outbox import outbox_table
 
@@ -15,5 +16,16 @@ from payments.schema import metadata
 outbox = outbox_table(metadata)
 inbox = inbox_table(metadata)
 dead_letters = dead_letters_table(metadata)
+idempotency_keys = idempotency_table(metadata)
 
-__all__ = ["collection", "dead_letters", "deliveries", "inbox", "ledger", "members", "metadata", "outbox"]
+__all__ = [
+    "collection",
+    "dead_letters",
+    "deliveries",
+    "idempotency_keys",
+    "inbox",
+    "ledger",
+    "members",
+    "metadata",
+    "outbox",
+]

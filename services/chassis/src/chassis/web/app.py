@@ -15,9 +15,10 @@ from starlette.types import Receive, Scope, Send
 
 from chassis.web import health
 from chassis.web.context import RequestContext
+from chassis.web.documented import prepare, undocumented
 from chassis.web.edge import Edge, Guard
-from chassis.web.operations import undocumented
 from chassis.web.problems import Problem, problem_of
+from chassis.web.repeats import Replayed
 from chassis.web.state import WebState
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -50,11 +51,12 @@ def application(
     their bodies themselves. `further` are plain routes behind the same limits as FastAPI's own, asked after those.
     Raises ValueError when an operation of `routers` does not say what `documents` says.
     """
-    app = _made(name, routers, lifespan)
+    app = _made(name, routers, lifespan, keeps_keys=state.keeps_keys)
     app.state.web = state
     app.router.routes.extend(further)
     for expected in (HTTPException, RequestValidationError, Problem):
         app.add_exception_handler(expected, _answer)
+    app.add_exception_handler(Replayed, _answer_again)
     timeout_seconds = state.settings.request_timeout_seconds
     app.add_middleware(Guard, body_max_bytes=state.settings.body_max_bytes, timeout_seconds=timeout_seconds)
     direct = {route.path: route for route in (*health.routes(name, state.database, state.checks), *routes)}
@@ -64,12 +66,12 @@ def application(
     return app
 
 
-def described(name: str, routers: Sequence[APIRouter]) -> dict[str, Any]:
+def described(name: str, routers: Sequence[APIRouter], *, keeps_keys: bool) -> dict[str, Any]:
     """The OpenAPI document of the service `name`: the same for the same code, and made without anything running."""
-    return _made(name, routers, None).openapi()
+    return _made(name, routers, None, keeps_keys=keeps_keys).openapi()
 
 
-def _made(name: str, routers: Sequence[APIRouter], lifespan: Lifespan | None) -> Application:
+def _made(name: str, routers: Sequence[APIRouter], lifespan: Lifespan | None, *, keeps_keys: bool) -> Application:
     app = Application(
         title=name,
         lifespan=lifespan,
@@ -79,6 +81,7 @@ def _made(name: str, routers: Sequence[APIRouter], lifespan: Lifespan | None) ->
         generate_unique_id_function=lambda route: route.name,
     )
     for router in routers:
+        prepare(router, keeps_keys=keeps_keys)
         app.include_router(router)
     silent = undocumented(app.routes)
     if silent:
@@ -88,3 +91,9 @@ def _made(name: str, routers: Sequence[APIRouter], lifespan: Lifespan | None) ->
 
 async def _answer(request: Request, error: Exception) -> Response:
     return problem_of(error).response(RequestContext.of(request.scope).request_id)
+
+
+async def _answer_again(_: Request, error: Exception) -> Response:
+    if not isinstance(error, Replayed):
+        raise error
+    return error.response()

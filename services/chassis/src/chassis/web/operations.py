@@ -1,34 +1,26 @@
 """Operations: who may call an endpoint, and the transaction that it works in.
 
-`documents` says of each operation which scope it needs, which event it leaves in the audit log and which rate limit
-it falls under: the scope is enforced, all three stand in the OpenAPI document, and an application with an operation
-that says nothing does not start. `Tx` commits after the endpoint has returned and before the first byte of the answer
-leaves, so that a 2xx is always a kept promise.
+`Tx` commits after the endpoint has returned and before the first byte of the answer leaves, so that a 2xx is always a
+kept promise. Where the service keeps idempotency keys, it holds the request's key from its first statement on.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Annotated, Any, Final, Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Annotated, Final
 
-from contracts.envelope import Payload
-from contracts.registry import type_of
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
-from starlette.routing import BaseRoute
 
 from chassis.tokens import Identity, TokenRefusedError
 from chassis.transaction import Transaction
 from chassis.web.context import RequestContext
 from chassis.web.problems import INVALID, MISSING_SCOPE, UNAUTHENTICATED, Problem
+from chassis.web.repeats import begin
 from chassis.web.state import WebState
 
-NO_EVENT: Final = "none"
-_SCOPE: Final = re.compile(r"[a-z][a-z_-]*:[a-z]+\Z")
 _ERRORS_MAX: Final = 20
 _bearer = HTTPBearer(auto_error=False, scheme_name="internal token", description="EdDSA JWT for this service, 60 s")
 
@@ -63,7 +55,10 @@ CallerIdentity = Annotated[Identity, Depends(_identity)]
 
 async def _transaction(request: Request, identity: CallerIdentity) -> AsyncIterator[Transaction]:
     cause = RequestContext.of(request.scope).cause
-    async with web_state(request).database.transaction(actor=identity.actor, cause=cause) as tx:
+    state = web_state(request)
+    async with state.database.transaction(actor=identity.actor, cause=cause) as tx:
+        if state.keeps_keys:
+            await begin(request, tx, state.database.schema)
         yield tx
 
 
@@ -78,27 +73,8 @@ Tx = Annotated[Transaction, Depends(_transaction, scope="function")]
 ReadTx = Annotated[Transaction, Depends(_reading, scope="function")]
 
 
-def documents(
-    *, scope: str, audit: type[Payload] | None = None, limit: Literal["read", "write"] = "read"
-) -> dict[str, Any]:
-    """What a route's decorator is to know: `@router.get("/records", **documents(scope="audit:read"))`.
-
-    `audit` is the event that the operation emits when it changes something; None for one that only reads.
-    Raises ValueError for a scope that is no `<plural>:<verb>`.
-    """
-    if not _SCOPE.match(scope):
-        raise ValueError(f"{scope!r} is not a scope")
-    return {
-        "dependencies": [Depends(_requires(scope))],
-        "openapi_extra": {
-            "x-scope": scope,
-            "x-audit-event": type_of(audit).name if audit is not None else NO_EVENT,
-            "x-limit": limit,
-        },
-    }
-
-
-def _requires(scope: str) -> Callable[[Request, Identity], Awaitable[None]]:
+def requires(scope: str) -> Callable[[Request, Identity], Awaitable[None]]:
+    """A dependency that lets nobody in without `scope`, and refuses parameters that the operation does not know."""
     known: frozenset[str] | None = None
 
     async def require(request: Request, identity: CallerIdentity) -> None:
@@ -134,13 +110,3 @@ def _refuse_unknown(given: Iterable[str], known: frozenset[str]) -> None:
     errors = [{"at": ["query", name], "detail": "This is no parameter here"} for name in given if name not in known]
     if errors:
         raise Problem(INVALID, "Some parameters are not known here.", errors=errors[:_ERRORS_MAX])
-
-
-def undocumented(routes: Sequence[BaseRoute]) -> list[str]:
-    """The operations, as `GET /records`, that do not say what `documents` says."""
-    return [
-        f"{method} {route.path}"
-        for route in iter_route_contexts(routes)
-        if isinstance(route.original_route, APIRoute) and "x-scope" not in (route.openapi_extra or {})
-        for method in sorted(route.methods or ())
-    ]

@@ -84,13 +84,14 @@ def _bad_cursor() -> Problem:
     return Problem(BAD_CURSOR, "Use the `next` of a page as it was given, or leave the cursor out.")
 
 
-async def _page(
+async def page(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Items on a page")] = LIMIT_DEFAULT,
     cursor: Annotated[
         str | None, Query(max_length=_CURSOR_MAX_CHARACTERS, description="`next` of the page before")
     ] = None,
 ) -> PageRequest:
+    """Which page the query asks for."""
     return PageRequest(limit, cursor)
 
 
-Page = Annotated[PageRequest, Depends(_page)]
+Page = Annotated[PageRequest, Depends(page)]

@@ -19,7 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from chassis.faults import Fault, classify
+from chassis.idempotency import AnswerTooLargeError
 from chassis.transaction import EventTooLargeError
+from chassis.versions import StaleVersionError
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 5
@@ -49,10 +51,15 @@ NOT_FOUND: Final = ProblemType("not-found", "There is no such thing", 404)
 METHOD_NOT_ALLOWED: Final = ProblemType("method-not-allowed", "This method is not allowed here", 405)
 REQUEST_TIMEOUT: Final = ProblemType("request-timeout", "The request did not arrive in time", 408)
 CONFLICT: Final = ProblemType("conflict", "Another change was made at the same time", 409)
+KEY_IN_FLIGHT: Final = ProblemType("idempotency-key-in-flight", "The first request with this key is not done", 409)
+PRECONDITION_FAILED: Final = ProblemType("precondition-failed", "The thing has changed since you read it", 412)
 BODY_TOO_LARGE: Final = ProblemType("body-too-large", "The body is too large", 413)
 UNSUPPORTED_MEDIA_TYPE: Final = ProblemType("unsupported-media-type", "The body is of another media type", 415)
 INVALID: Final = ProblemType("invalid", "The request is not valid", 422)
+KEY_REUSED: Final = ProblemType("idempotency-key-reused", "This key came with another request", 422)
+ANSWER_TOO_LARGE: Final = ProblemType("answer-too-large", "The answer is too large to be kept under a key", 422)
 EVENT_TOO_LARGE: Final = ProblemType("event-too-large", "The change is too large to be told", 422)
+PRECONDITION_REQUIRED: Final = ProblemType("precondition-required", "Say which version you have read", 428)
 INTERNAL: Final = ProblemType("internal", "Something went wrong here", 500)
 UNAVAILABLE: Final = ProblemType("unavailable", "Something that this needs is away", 503)
 OVERLOADED: Final = ProblemType("overloaded", "Too much is waiting already", 503)
@@ -70,10 +77,15 @@ CATALOGUE: Final[Mapping[str, ProblemType]] = {
         METHOD_NOT_ALLOWED,
         REQUEST_TIMEOUT,
         CONFLICT,
+        KEY_IN_FLIGHT,
+        PRECONDITION_FAILED,
         BODY_TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
         INVALID,
+        KEY_REUSED,
+        ANSWER_TOO_LARGE,
         EVENT_TOO_LARGE,
+        PRECONDITION_REQUIRED,
         INTERNAL,
         UNAVAILABLE,
         OVERLOADED,
@@ -117,9 +129,9 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         """There is no `kind` with this id."""
         return cls(NOT_FOUND, f"There is no {kind} {id}.", kind=kind, id=id)
 
-    def response(self, request_id: str) -> Response:
-        """The answer; its members can never replace the standard ones."""
-        content = {
+    def content(self, request_id: str) -> dict[str, Any]:
+        """The body of the answer; its members can never replace the standard ones."""
+        return {
             **self.members,
             "type": self.type.uri,
             "title": self.type.title,
@@ -127,10 +139,13 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
             "detail": self.detail,
             "request_id": request_id,
         }
+
+    def response(self, request_id: str) -> Response:
+        """The answer."""
         headers = dict(self.headers)
         if self.type.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
             headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
-        return Response(_dumped(content), self.type.status, headers, MEDIA_TYPE)
+        return Response(_dumped(self.content(request_id)), self.type.status, headers, MEDIA_TYPE)
 
 
 def _dumped(content: dict[str, Any]) -> bytes:
@@ -154,6 +169,11 @@ def problem_of(error: BaseException) -> Problem:
         return _of_validation(error)
     if isinstance(error, EventTooLargeError):
         return Problem(EVENT_TOO_LARGE, f"{error}.")
+    if isinstance(error, AnswerTooLargeError):
+        return Problem(ANSWER_TOO_LARGE, f"{error}.")
+    if isinstance(error, StaleVersionError):
+        detail = f"{error}: read it again, then decide."
+        return Problem(PRECONDITION_FAILED, detail, kind=error.kind, id=error.id, version=error.version)
     if _is_about_a_value(error):
         return Problem(BAD_VALUE, "A value in the path, the query or the body is out of range or not text.")
     match classify(error):

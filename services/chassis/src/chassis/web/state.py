@@ -32,6 +32,7 @@ class WebState:
 
     `resources` is what the service opened; `identify`, where given, stands in for the verifier. `recent` counts what
     the process has answered lately; `evidence` measures the service and the process.
+    `keeps_keys`: the schema has the table of idempotency keys, so every write honours them.
     """
 
     database: Database
@@ -42,3 +43,4 @@ class WebState:
     identify: Identify | None = None
     recent: RecentAnswers = field(default_factory=RecentAnswers)
     evidence: Callable[[], Awaitable[list[Measurement]]] = field(default=_nothing)
+    keeps_keys: bool = False

@@ -1,4 +1,4 @@
-"""Outbox, inbox and dead letters.
+"""Outbox, inbox, dead letters and idempotency keys.
 
 Revision ID: 0001
 Revises:
@@ -82,6 +82,23 @@ CREATE INDEX dead_letters_open ON provider_health.dead_letters (id) WHERE state 
 GRANT SELECT, INSERT, DELETE ON provider_health.outbox, provider_health.outbox_parked_keys TO provider_health;
 
 GRANT SELECT, INSERT, UPDATE ON provider_health.dead_letters TO provider_health;
+
+CREATE TABLE provider_health.idempotency_keys (
+    caller text NOT NULL,
+    operation text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint NOT NULL,
+    headers jsonb NOT NULL,
+    answer bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (caller, operation, key),
+    CONSTRAINT idempotency_keys_answer_size CHECK (octet_length(answer) <= 262144)
+);
+
+CREATE INDEX idempotency_keys_created_at ON provider_health.idempotency_keys USING brin (created_at);
+
+GRANT SELECT, INSERT, DELETE ON provider_health.idempotency_keys TO provider_health;
 """
 
 

@@ -1,4 +1,4 @@
-"""Outbox, inbox and dead letters.
+"""Outbox, inbox, dead letters and idempotency keys.
 
 Revision ID: 0001
 Revises:
@@ -82,6 +82,23 @@ CREATE INDEX dead_letters_open ON tasks.dead_letters (id) WHERE state = 'open';
 GRANT SELECT, INSERT, DELETE ON tasks.outbox, tasks.outbox_parked_keys TO tasks;
 
 GRANT SELECT, INSERT, UPDATE ON tasks.dead_letters TO tasks;
+
+CREATE TABLE tasks.idempotency_keys (
+    caller text NOT NULL,
+    operation text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint NOT NULL,
+    headers jsonb NOT NULL,
+    answer bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (caller, operation, key),
+    CONSTRAINT idempotency_keys_answer_size CHECK (octet_length(answer) <= 262144)
+);
+
+CREATE INDEX idempotency_keys_created_at ON tasks.idempotency_keys USING brin (created_at);
+
+GRANT SELECT, INSERT, DELETE ON tasks.idempotency_keys TO tasks;
 """
 
 
