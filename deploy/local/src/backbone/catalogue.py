@@ -9,8 +9,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -26,17 +26,26 @@ INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE",
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What processes are told about the rest of the stack."""
+    """What processes are told about the rest of the stack. `services` holds where each process of each listens."""
 
     admin_url: str
     bootstrap_servers: str
     clock: Path
     credentials: Credentials
     simulator_ports: Mapping[str, int]
+    services: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def origin(self, name: str) -> str:
         """One of the simulator's origins: control, stripe or gocardless."""
         return f"http://127.0.0.1:{self.simulator_ports[name]}"
+
+    def url(self, service: str) -> str:
+        """The first process of a service."""
+        return self.services[service][0]
+
+    def urls(self, service: str) -> str:
+        """All processes of a service, separated by commas."""
+        return ",".join(self.services[service])
 
 
 def _payments(around: Surroundings) -> dict[str, str]:
@@ -90,13 +99,13 @@ class Service:
     def command(self, verb: str) -> list[str]:
         return [sys.executable, "-m", self.package, verb]
 
-    def port_of(self, environment: Mapping[str, str]) -> int:
-        """The port that a process with this environment listens on. Raises LocalError where it is none."""
+    def insisted_port(self) -> int | None:
+        """The port that the caller's environment insists on. Raises LocalError where it is none."""
         name = f"{self.package.upper()}_HTTP_PORT"
-        port = environment[name]
-        if not (port.isdecimal() and 0 < int(port) < 65_536):
+        port = os.environ.get(name)
+        if port is not None and not (port.isdecimal() and 0 < int(port) < 65_536):
             raise LocalError(f"{name} must be a port from 1 to 65535, not {port}")
-        return int(port)
+        return None if port is None else int(port)
 
     def _common(self, around: Surroundings) -> dict[str, str]:
         return {
@@ -111,8 +120,9 @@ SIMULATOR: Final = "simulator"
 SIMULATOR_PORTS: Final = {"control": "simulator", "stripe": "stripe", "gocardless": "gocardless"}
 
 
-def simulating(around: Surroundings, payments_url: str, kept_in: Path) -> dict[str, str]:
-    """The environment of the simulator, whose webhooks go to `payments_url`."""
+def simulating(around: Surroundings, kept_in: Path) -> dict[str, str]:
+    """The environment of the simulator, whose webhooks go to the first process of payments."""
+    payments_url = around.url("payments")
     settings = {
         "host": "127.0.0.1",
         **{f"{origin}_port": str(port) for origin, port in around.simulator_ports.items()},

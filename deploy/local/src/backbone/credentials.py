@@ -27,7 +27,10 @@ def _token_key() -> str:
 
 
 class Credentials(BaseModel):
-    """All secrets of one stack."""
+    """All secrets of one stack.
+
+    `token_private_key` signs what the gateway shows to services, `issuer_private_key` what staff show to the gateway.
+    """
 
     postgres_admin: str = Field(default_factory=_password)
     roles: dict[str, str] = Field(default_factory=dict)
@@ -36,6 +39,8 @@ class Credentials(BaseModel):
     stripe_api_key: str = Field(default_factory=lambda: f"sk_test_{secrets.token_hex(24)}")
     gocardless_access_token: str = Field(default_factory=lambda: f"sandbox_{secrets.token_hex(20)}")
     token_private_key: str = Field(default_factory=_token_key)
+    issuer_private_key: str = Field(default_factory=_token_key)
+    session_secret: str = Field(default_factory=lambda: secrets.token_hex(32))
 
     @property
     def token_public_key(self) -> str:

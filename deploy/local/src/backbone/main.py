@@ -72,7 +72,7 @@ def _stack(terminal: Terminal | None = None) -> Iterator[Stack]:
 def up(
     processes: Annotated[
         list[str] | None,
-        typer.Option(help="How many processes of a service: payments=2. Given again for another service."),
+        typer.Option(help="How many processes: 2 of every service, or payments=2. May be given again."),
     ] = None,
 ) -> None:
     """Start what does not run yet, and leave it running."""
@@ -177,7 +177,7 @@ def topics_list() -> None:
 @app.command()
 def token(
     role: Annotated[str, typer.Option(help=f"Whose rights: {', '.join(get_args(Role))}.")],
-    service: Annotated[str, typer.Option(help="The one service that accepts the token.")] = "payments",
+    service: Annotated[str, typer.Option("--for", help="The one service that accepts the token.")] = "payments",
     name: Annotated[str, typer.Option(help="Who acts, as the audit log will say.")] = "Maria Rossi",
 ) -> None:
     """Mint an internal token, valid for a minute."""
@@ -224,12 +224,13 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 
 def _counts(given: Sequence[str]) -> dict[str, int]:
-    counts = {}
+    counts: dict[str, int] = {}
     for part in given:
-        name, _, number = part.partition("=")
-        if name not in BY_NAME or not number.isdecimal() or not 1 <= int(number) <= 16:
-            raise LocalError(f"--processes {part}: write service=number, from 1 to 16, of {', '.join(BY_NAME)}")
-        counts[name] = int(number)
+        name, _, number = part.rpartition("=")
+        if (name and name not in BY_NAME) or not number.isdecimal() or not 1 <= int(number) <= 16:
+            every = f"a number, from 1 to 16, or service=number of {', '.join(BY_NAME)}"
+            raise LocalError(f"--processes {part}: write {every}")
+        counts |= {each: int(number) for each in ([name] if name else BY_NAME)}
     return counts
 
 

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -37,7 +37,7 @@ from backbone.credentials import Credentials
 from backbone.faults import LocalError
 from backbone.health import is_ready
 from backbone.places import Places
-from backbone.ports import Ports
+from backbone.ports import Ports, is_free
 from backbone.processes import Process
 from backbone.servers import Servers, is_running, log_of
 from backbone.settings import LocalSettings
@@ -69,10 +69,12 @@ class Stack:
         before = self.state.model_copy(deep=True)
         self._stop_strays()
         try:
+            plan = self._planned(counts)
             self._start_servers()
-            around = self.around
+            around = replace(self.around, services={name: list(urls.values()) for name, urls in plan.items()})
+            self._retire(plan, around)
             for service in SERVICES:
-                self._start_service(service, around, counts.get(service.name))
+                self._start_service(service, around, plan[service.name])
             self._start_simulator(around)
             self._wait_until_ready()
         except BaseException:
@@ -126,6 +128,7 @@ class Stack:
             self.places.clock,
             self.credentials,
             self._simulator_ports,
+            {name: [one.url for one in several] for name, several in self.state.services.items()},
         )
 
     @property
@@ -178,7 +181,7 @@ class Stack:
         asyncio.run(migrating.note(around.admin_url, service.package, wanted))
 
     def _start_simulator(self, around: Surroundings) -> None:
-        environment = simulating(around, self.state.services["payments"][0].url, self.places.simulator)
+        environment = simulating(around, self.places.simulator)
         running = self.state.simulator
         if running is not None and running.process.running:
             if running.settings == fingerprint(environment):
@@ -192,36 +195,62 @@ class Stack:
                 url=control, stripe=stripe, gocardless=gocardless, process=process, settings=fingerprint(environment)
             )
 
-    def _start_service(self, service: Service, around: Surroundings, count: int | None) -> None:
-        """Bring a service to `count` processes, each told what holds now."""
-        recorded = self.state.services.get(service.name, [])
-        wanted = max(1, len(recorded)) if count is None else count
-        self.progress.together([one.process.stop for one in recorded[wanted:]])
-        kept = {one.instance: one for one in recorded[:wanted]}
-        for number in range(1, wanted + 1):
-            instance = f"{service.name}-{number}"
-            process = self._started(service, around, instance, kept.get(instance))
-            with self._noted():
-                kept[instance] = process
-                self.state.services[service.name] = list(kept.values())
+    def _planned(self, counts: Mapping[str, int]) -> dict[str, dict[str, str]]:
+        """Where each process of each service is, or will be: all are told of each other before the first starts."""
+        plan: dict[str, dict[str, str]] = {}
+        for service in SERVICES:
+            recorded = {one.instance: one for one in self.state.services.get(service.name, [])}
+            wanted = counts.get(service.name, max(1, len(recorded)))
+            instances = [f"{service.name}-{number}" for number in range(1, wanted + 1)]
+            ports = {instance: self._port(service, instance, recorded.get(instance)) for instance in instances}
+            plan[service.name] = {instance: f"http://127.0.0.1:{port}" for instance, port in ports.items()}
+        return plan
 
-    def _started(
-        self, service: Service, around: Surroundings, instance: str, recorded: ServiceProcess | None
-    ) -> ServiceProcess:
-        """The recorded process if it runs with what it would be told now, or a new one."""
-        if recorded is not None and recorded.process.running:
+    def _port(self, service: Service, instance: str, recorded: ServiceProcess | None) -> int:
+        """The port of a process: one that ran keeps its own while nobody else has taken it."""
+        insisted = service.insisted_port()
+        name = service.name if instance.endswith("-1") else instance
+        if insisted is not None:
+            return insisted
+        if recorded is not None:
             port = urlsplit(recorded.url).port or 0
-            if recorded.settings == fingerprint(service.serving(around, instance, port)):
-                return recorded
-            # Reads the same settings: a mistake in them is found while the old process still serves.
-            self._migrate(service, around)
-            self.progress.waiting(f"waiting for {instance} to stop: its settings have changed")
-            recorded.process.stop(limit_seconds=STOP_LIMIT_SECONDS)
-        first = instance.endswith("-1")
-        environment = service.serving(around, instance, self.ports.choose(service.name if first else instance))
-        url = f"http://127.0.0.1:{service.port_of(environment)}"
-        process = self._start(instance, service.command("serve"), environment)
-        return ServiceProcess(instance=instance, url=url, process=process, settings=fingerprint(environment))
+            if recorded.process.running or (name not in self.ports.fixed and is_free(port)):
+                return port
+        return self.ports.choose(name)
+
+    def _retire(self, plan: Mapping[str, Mapping[str, str]], around: Surroundings) -> None:
+        """Stop the processes that are too many, and those that would be told something else by now."""
+        surplus: list[ServiceProcess] = []
+        outdated: list[tuple[Service, ServiceProcess]] = []
+        for service in SERVICES:
+            for one in self.state.services.get(service.name, []):
+                url = plan[service.name].get(one.instance)
+                if url is None:
+                    surplus.append(one)
+                elif one.process.running and one.settings != _told(service, around, one.instance, url):
+                    outdated.append((service, one))
+        # Migrations read the same settings: a mistake in them is found while the old processes still serve.
+        changed = dict.fromkeys(service for service, _ in outdated)
+        self.progress.together([partial(self._migrate, service, around) for service in changed])
+        retired = [*surplus, *(one for _, one in outdated)]
+        if retired:
+            why = "their settings have changed" if outdated else "they are too many"
+            self.progress.waiting(f"waiting for {', '.join(one.instance for one in retired)} to stop: {why}")
+        self.progress.together([partial(one.process.stop, limit_seconds=STOP_LIMIT_SECONDS) for one in retired])
+
+    def _start_service(self, service: Service, around: Surroundings, plan: Mapping[str, str]) -> None:
+        """Bring a service to the processes of `plan`, by instance where each listens."""
+        recorded = {one.instance: one for one in self.state.services.get(service.name, [])}
+        kept = {instance: one for instance, one in recorded.items() if instance in plan}
+        for instance, url in plan.items():
+            one = recorded.get(instance)
+            if one is None or not one.process.running:
+                process = self._start(instance, service.command("serve"), _serving(service, around, instance, url))
+                settings = _told(service, around, instance, url)
+                one = ServiceProcess(instance=instance, url=url, process=process, settings=settings)
+            with self._noted():
+                kept[instance] = one
+                self.state.services[service.name] = list(kept.values())
 
     def _start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Process:
         self.progress.check()
@@ -317,6 +346,15 @@ def _locked(path: Path, progress: Progress) -> Iterator[None]:
 
         wait_for("another backbone command to finish", ours, limit_seconds=LOCK_LIMIT_SECONDS, progress=progress)
         yield
+
+
+def _serving(service: Service, around: Surroundings, instance: str, url: str) -> dict[str, str]:
+    return service.serving(around, instance, urlsplit(url).port or 0)
+
+
+def _told(service: Service, around: Surroundings, instance: str, url: str) -> str:
+    """A hash of all that this process is told, or would be."""
+    return fingerprint(_serving(service, around, instance, url))
 
 
 def _runs(process: Process) -> bool:

@@ -17,8 +17,8 @@ def show(console: Console, state: State) -> None:
     backbone = _command()
     payments, audit = state.services["payments"][0].url, state.services["audit"][0].url
     simulator = state.simulator.url if state.simulator else ""
-    billing = f'curl -sH "Authorization: Bearer $({backbone} token --role billing)"'
-    auditing = f'curl -sH "Authorization: Bearer $({backbone} token --role billing --service audit)"'
+    billing = f'curl -sH "Authorization: Bearer $({backbone} token --role billing --for payments)"'
+    auditing = f'curl -sH "Authorization: Bearer $({backbone} token --role billing --for audit)"'
     steps = [
         ("Mark's ledger", f"{billing} {payments}/members/{MEMBER_ID}/ledger"),
         ("what was delivered and not believed", f"{billing} '{payments}/deliveries?state=rejected'"),
