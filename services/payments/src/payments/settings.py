@@ -36,6 +36,7 @@ class PaymentsSettings(Settings):
     signature_tolerance_seconds: int = Field(300, gt=0, description="How far a signature's time may be off, both ways")
     group_commit_max_delay_ms: float = Field(3.0, gt=0, description="Longest wait for deliveries to share a commit")
     worker_batch_max_events: int = Field(200, ge=1, le=2_000, description="Events that a worker takes at once")
+    verify_every_seconds: float = Field(600.0, gt=0, description="How often the ledger is verified")
     business_timezone: str = Field("Australia/Sydney", description="Time zone of business days")
     gst_registered: bool = Field(True, description="Whether implied invoices carry GST")
 

@@ -6,6 +6,7 @@ from chassis.dead_letters import dead_letters_table
 from chassis.idempotency import idempotency_table
 from chassis.inbox import inbox_table
 from chassis.outbox import outbox_table
+from chassis.verifications import verifications_table
 
 from payments.collection import tables as collection
 from payments.deliveries import tables as deliveries
@@ -17,6 +18,7 @@ outbox = outbox_table(metadata)
 inbox = inbox_table(metadata)
 dead_letters = dead_letters_table(metadata)
 idempotency_keys = idempotency_table(metadata)
+verifications = verifications_table(metadata)
 
 __all__ = [
     "collection",
@@ -28,4 +30,5 @@ __all__ = [
     "members",
     "metadata",
     "outbox",
+    "verifications",
 ]
