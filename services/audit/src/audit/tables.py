@@ -13,6 +13,7 @@ from typing import Final
 from chassis.dead_letters import dead_letters_table
 from chassis.outbox import outbox_table
 from chassis.positions import positions_table
+from chassis.verifications import verifications_table
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -178,3 +179,4 @@ search = Table(
 outbox = outbox_table(metadata)
 positions = positions_table(metadata)
 dead_letters = dead_letters_table(metadata)
+verifications = verifications_table(metadata)

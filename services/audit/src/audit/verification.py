@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 import asyncpg
+from chassis.verifications import Verified
 from contracts.registry import UnreadableEventError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -206,3 +207,10 @@ async def _accounts(connection: AsyncConnection, understood: Counter[tuple[str, 
         if covered != position.next_offset:
             words = f"accounted for up to {covered}, read up to {position.next_offset}"
             report.incomplete(f"{position.topic}/{position.partition}", words)
+
+
+async def verified(connection: AsyncConnection) -> Verified:
+    """Check the whole log, for the job that keeps what it found."""
+    report = await verify(connection, keep_findings=1)
+    words = f"{report.kept[0].kind}: {report.kept[0].where}: {report.kept[0].detail}" if report.kept else None
+    return Verified(report.verdict is Verdict.FINE, {"records": report.records, "offsets": report.offsets}, words)
