@@ -11,10 +11,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.control_inputs import Action, Endpoints, Flush, Forgery, Payout, Period, Reset, Script
+from simulator import control_money
+from simulator.control_inputs import (
+    Action,
+    Endpoints,
+    Flush,
+    Forgery,
+    NoSuchThingError,
+    Payout,
+    Period,
+    Reset,
+    Script,
+    known,
+)
 from simulator.delivery import Delivery, Endpoint
 from simulator.faults import Dial, Once
-from simulator.gocardless import lifecycle, operations
+from simulator.gocardless import acting, lifecycle, mandates, operations
+from simulator.gocardless.mandates import CHANGES as MANDATE_ENDS
 from simulator.gocardless.organisation import RefusedError as GoCardlessRefusedError
 from simulator.http import BodyTooLargeError, json_response, read_body
 from simulator.settings import Provider
@@ -27,20 +40,6 @@ from simulator.world import PROVIDERS, World
 Handler = Callable[[World, Request, bytes], Awaitable[tuple[int, Any]]]
 _STALE_SECONDS: Final = -301
 _FUTURE_SECONDS: Final = 301
-_DEBIT_ACTIONS: Final = (
-    "submit",
-    "confirm",
-    "pay_out",
-    "fail",
-    "late_fail",
-    "charge_back",
-    "settle",
-    "autoretry",
-)
-
-
-class NoSuchThingError(LookupError):
-    """The control origin was asked for something that is not there."""
 
 
 async def index(_: World, __: Request, ___: bytes) -> tuple[int, Any]:
@@ -75,7 +74,9 @@ async def put_endpoints(world: World, request: Request, body: bytes) -> tuple[in
     wanted = Endpoints.model_validate_json(body)
     world.point(
         [
-            Endpoint(one.provider, one.url, tuple(one.secrets), one.api_version if one.provider == "stripe" else "")
+            Endpoint(one.provider, one.url, tuple(one.secrets), one.api_version, one.payload == "thin")
+            if one.provider == "stripe"
+            else Endpoint(one.provider, one.url, tuple(one.secrets))
             for one in wanted.endpoints
         ]
     )
@@ -112,9 +113,9 @@ async def put_outcomes(world: World, request: Request, body: bytes) -> tuple[int
     script = Script.model_validate_json(body).outcomes
     customer_id = request.path_params["id"]
     stripes = _provider(request) == "stripe"
-    known = list(OUTCOMES) if stripes else lifecycle.outcomes()
+    names = list(OUTCOMES) if stripes else lifecycle.outcomes()
     for outcome in script:
-        _known(outcome, known, "outcome")
+        known(outcome, names, "outcome")
     customer = world.stripe.customer(customer_id) if stripes else world.gocardless.customer(customer_id)
     customer.outcomes = list(script)
     return 200, {"customer": customer_id, "outcomes": customer.outcomes}
@@ -131,12 +132,14 @@ async def act_on_payment(world: World, request: Request, body: bytes) -> tuple[i
 
 
 async def act_on_mandate(world: World, request: Request, body: bytes) -> tuple[int, Any]:
-    """Let something happen to a GoCardless mandate: activate (through submitted), cancel."""
+    """Let something happen to a GoCardless mandate: activate (through submitted), cancel, fail, expire, ..."""
     action = Action.model_validate_json(body)
-    _known(action.action, ["activate", "cancel"], "action")
+    known(action.action, ["activate", "cancel", *MANDATE_ENDS], "action")
     mandate = world.gocardless.book.mandates.get(request.path_params["id"])
     if mandate is None:
         raise NoSuchThingError(f"No mandate {request.path_params['id']}")
+    if action.action in MANDATE_ENDS:
+        mandates.change(world.gocardless, mandate, action.action)
     if action.action == "cancel":
         world.gocardless.cancel_mandate(mandate)
     while action.action == "activate" and mandate.status != "active":
@@ -266,6 +269,7 @@ OPERATIONS: Final[list[tuple[str, str, Handler]]] = [
     ("POST", "/payouts", post_payout),
     ("POST", "/stripe/periods", post_period),
     ("POST", "/stripe/invoices/{id}/collect", collect_invoice),
+    *control_money.OPERATIONS,
     ("POST", "/advance", post_advance),
     ("GET", "/calls", list_calls),
     ("GET", "/deliveries", list_deliveries),
@@ -305,10 +309,10 @@ def _endpoint(world: World, handler: Handler) -> Any:
 
 
 def _act_on_intent(world: World, intent_id: str, action: Action) -> Any:
-    _known(action.action, ["settle", "fail"], "action")
+    known(action.action, ["settle", "fail"], "action")
     intent = payments.held(world.stripe, intent_id)
     outcome = action.outcome or ("debit_not_authorized" if action.action == "fail" else "processing")
-    _known(outcome, list(OUTCOMES), "outcome")
+    known(outcome, list(OUTCOMES), "outcome")
     payments.settle(world.stripe, AUTOMATIC, intent, outcome)
     billing.settled(world.stripe, AUTOMATIC, intent)
     return world.stripe.render(intent, world.stripe.api_version)
@@ -317,38 +321,11 @@ def _act_on_intent(world: World, intent_id: str, action: Action) -> Any:
 def _act_on_debit(world: World, payment_id: str, action: Action) -> Any:
     organisation = world.gocardless
     payment = organisation.payment(payment_id)
-    cause = action.cause
-    if cause is not None:
-        _known(cause, lifecycle.outcomes()[1:], "cause")
-    if action.action == "confirm" and payment.status == "pending_submission":
-        organisation.submit(payment)
-    match action.action:
-        case "submit":
-            organisation.submit(payment)
-        case "confirm":
-            organisation.confirm(payment)
-        case "pay_out":
-            organisation.pay_out([payment])
-        case "fail":
-            organisation.fail(payment, cause or "insufficient_funds", will_attempt_retry=action.will_attempt_retry)
-        case "late_fail":
-            organisation.fail(payment, cause or "insufficient_funds")
-            if payment.owed_back:
-                organisation.settle(payment)
-        case "charge_back":
-            organisation.charge_back(payment, cause or "authorisation_disputed")
-        case "settle":
-            organisation.settle(payment)
-        case "autoretry":
-            organisation.retry(payment, by_request=False)
-        case other:
-            raise ValueError(f"No action {other!r}; there are: {', '.join(_DEBIT_ACTIONS)}")
+    if action.cause is not None:
+        known(action.cause, lifecycle.outcomes()[1:], "cause")
+    known(action.action, list(acting.ACTIONS), "action")
+    acting.act(organisation, payment, action.action, action.cause, will_attempt_retry=action.will_attempt_retry)
     return operations.shape(organisation, payment)
-
-
-def _known(value: str, known: list[str], what: str) -> None:
-    if value not in known:
-        raise ValueError(f"No {what} {value!r}; there are: {', '.join(known)}")
 
 
 def _provider(request: Request) -> Provider:

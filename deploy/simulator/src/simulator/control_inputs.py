@@ -10,6 +10,16 @@ from simulator.settings import Provider
 from simulator.stripe.account import DEFAULT_API_VERSION
 
 
+class NoSuchThingError(LookupError):
+    """The control origin was asked for something that is not there."""
+
+
+def known(value: str, names: list[str], what: str) -> None:
+    """Raise ValueError for a name that means nothing here."""
+    if value not in names:
+        raise ValueError(f"No {what} {value!r}; there are: {', '.join(names)}")
+
+
 class _Input(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -18,6 +28,7 @@ class EndpointInput(_Input):
     provider: Provider
     url: str = Field(pattern=r"^https?://")
     secrets: Annotated[list[str], Field(min_length=1, max_length=5)]
+    payload: Literal["snapshot", "thin"] = "snapshot"
     api_version: str = Field(DEFAULT_API_VERSION, pattern=r"^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$")
 
 
@@ -68,3 +79,17 @@ class Flush(_Input):
 
 class Reset(_Input):
     seed: str | None = Field(None, min_length=1)
+
+
+class StripeDispute(_Input):
+    """A cardholder's bank disputes a charge; an inquiry moves no money."""
+
+    inquiry: bool = False
+    reason: str = "fraudulent"
+    amount_minor: int | None = Field(None, ge=1)
+
+
+class StripeFees(_Input):
+    """When a charge's balance transaction is known: with its success, or a moment later."""
+
+    late: bool

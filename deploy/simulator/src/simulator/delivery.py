@@ -34,12 +34,13 @@ State = Literal["pending", "delivered", "failed", "dropped"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a provider sends webhooks. `api_version` is Stripe's only."""
+    """Where a provider sends webhooks. `api_version` and `thin` (what happened, without the object) are Stripe's."""
 
     provider: Provider
     url: str
     secrets: tuple[str, ...]
     api_version: str = ""
+    thin: bool = False
 
 
 @dataclass(slots=True)

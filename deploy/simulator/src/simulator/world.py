@@ -23,7 +23,7 @@ from simulator.ids import Ids
 from simulator.settings import Provider, Settings
 from simulator.storage import Snapshot, load, save
 from simulator.stripe import billing, payments
-from simulator.stripe.account import Account, render_event
+from simulator.stripe.account import Account, render_event, render_notification
 from simulator.stripe.objects import AUTOMATIC
 from simulator.stripe.objects import Event as StripeEvent
 
@@ -115,7 +115,11 @@ class World:
     def _publish_stripe(self, event: StripeEvent) -> None:
         endpoints = self.dispatcher.listening("stripe")
         for endpoint in endpoints:
-            rendered = render_event(event, endpoint.api_version, pending_webhooks=len(endpoints))
+            rendered = (
+                render_notification(event)
+                if endpoint.thin
+                else render_event(event, endpoint.api_version, pending_webhooks=len(endpoints))
+            )
             self.dispatcher.send(endpoint, [event.id], [event.type], samples.stripe_body(rendered))
         self._touch()
 

@@ -49,7 +49,9 @@ class Mandate:
     bank_account: str
     reference: str
     scheme: str = "becs"
-    status: Literal["pending_submission", "submitted", "active", "cancelled", "failed"] = "pending_submission"
+    status: Literal[
+        "pending_submission", "submitted", "active", "cancelled", "failed", "expired", "consumed", "blocked"
+    ] = "pending_submission"
     next_step_at: datetime | None = None
     metadata: Metadata = field(default_factory=dict)
 
@@ -65,7 +67,14 @@ class Payment:
     mandate: str
     charge_date: date
     status: Literal[
-        "pending_submission", "submitted", "confirmed", "paid_out", "cancelled", "failed", "charged_back"
+        "pending_submission",
+        "submitted",
+        "confirmed",
+        "paid_out",
+        "cancelled",
+        "failed",
+        "charged_back",
+        "customer_approval_denied",
     ] = "pending_submission"
     description: str | None = None
     reference: str | None = None
@@ -74,15 +83,43 @@ class Payment:
     retries: int = 0
     will_attempt_retry: bool = False
     owed_back: Literal["late_failure", "chargeback"] | None = None
+    surcharge_tenths: int = 0
     next_step_at: datetime | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Refund:
+    """`settled` once a payout was made smaller by it."""
+
+    id: str
+    created_at: datetime
+    amount: int
+    currency: str
+    payment: str
+    mandate: str
+    reference: str | None = None
+    status: Literal["created", "paid", "failed", "funds_returned"] = "created"
+    settled: bool = False
+    owed_to_us: bool = False
     metadata: Metadata = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class PayoutItem:
     payment: str
-    type: Literal["payment_paid_out", "payment_failed", "payment_charged_back", "gocardless_fee"]
+    type: Literal[
+        "payment_paid_out",
+        "payment_failed",
+        "payment_charged_back",
+        "payment_refunded",
+        "refund",
+        "refund_funds_returned",
+        "gocardless_fee",
+        "surcharge_fee",
+    ]
     tenths: int
+    refund: str | None = None
 
 
 @dataclass(slots=True)
@@ -101,7 +138,8 @@ class Payout:
 
     @property
     def deducted_fees(self) -> int:
-        return _cents(-sum(item.tenths for item in self.items if item.type == "gocardless_fee"))
+        fees = ("gocardless_fee", "surcharge_fee")
+        return _cents(-sum(item.tenths for item in self.items if item.type in fees))
 
 
 @dataclass(slots=True)
@@ -115,7 +153,7 @@ class Event:
     resource_metadata: Metadata
 
 
-Thing = Customer | BankAccount | Mandate | Payment | Payout
+Thing = Customer | BankAccount | Mandate | Payment | Payout | Refund
 
 
 @dataclass(slots=True)
@@ -126,6 +164,7 @@ class Book:
     customer_bank_accounts: dict[str, BankAccount] = field(default_factory=dict)
     mandates: dict[str, Mandate] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
+    refunds: dict[str, Refund] = field(default_factory=dict)
     payouts: dict[str, Payout] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
     made_by: dict[str, str] = field(default_factory=dict)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from simulator.gocardless import parameters, shapes
-from simulator.gocardless.objects import BankAccount, Customer, Event, Json, Mandate, Payment, Thing
+from simulator.gocardless import parameters, refunds, shapes
+from simulator.gocardless.objects import BankAccount, Customer, Event, Json, Mandate, Payment, Refund, Thing
 from simulator.gocardless.organisation import NoSuchThingError, Organisation, RefusedError
 
 Run = Callable[[Organisation, Any, str], Thing]
@@ -51,6 +51,10 @@ COLLECTIONS: Final = {
                 "status": _status,
             },
         ),
+        Collection(
+            "refunds",
+            {"mandate": lambda _, thing: thing.mandate, "payment": lambda _, thing: thing.payment, "status": _status},
+        ),
         Collection("payouts", {"status": _status, "reference": lambda _, thing: thing.reference}),
         Collection(
             "events",
@@ -60,6 +64,7 @@ COLLECTIONS: Final = {
                 "mandate": _link("mandate"),
                 "payment": _link("payment"),
                 "payout": _link("payout"),
+                "refund": _link("refund"),
                 "parent_event": _link("parent_event"),
             },
         ),
@@ -95,8 +100,9 @@ def payout_items(organisation: Organisation, wanted: parameters.Page) -> tuple[l
     if payout_id is None:
         raise RefusedError("can't be blank", field="payout", error_type="validation_failed")
     payout = _held(organisation, "payouts", payout_id)
-    items = [shapes.payout_item(item, organisation.book) for item in payout.items]
-    return items, {"cursors": {"before": None, "after": None}, "limit": wanted.limit}
+    numbered = [f"item-{number}" for number in range(len(payout.items))]
+    things = dict(zip(numbered, payout.items, strict=True))
+    return _cut(numbered, wanted, lambda number: shapes.payout_item(things[number], organisation.book))
 
 
 def creditor(creditor_id: str = shapes.CREDITOR) -> Json:
@@ -166,6 +172,18 @@ def retry_payment(organisation: Organisation, _: parameters.Change, thing_id: st
     return payment
 
 
+def create_refund(organisation: Organisation, wanted: parameters.CreateRefund, _: str) -> Refund:
+    """Give part of a debit back."""
+    return refunds.create(
+        organisation,
+        organisation.payment(wanted.links.payment),
+        amount=wanted.amount,
+        confirmed_minor=wanted.total_amount_confirmation,
+        reference=wanted.reference,
+        metadata=wanted.metadata,
+    )
+
+
 def put_metadata(kind: str) -> Run:
     """Return the operation that replaces the metadata of one `kind`."""
 
@@ -186,7 +204,7 @@ def _held(organisation: Organisation, kind: str, thing_id: str) -> Any:
 
 
 def _cut(things: list[Any], wanted: parameters.Page, render: Callable[[Any], Json]) -> tuple[list[Json], Json]:
-    ids = [thing.id for thing in things]
+    ids = [thing if isinstance(thing, str) else thing.id for thing in things]
     for cursor in (wanted.after, wanted.before):
         if cursor is not None and cursor not in ids:
             raise RefusedError(
@@ -199,8 +217,8 @@ def _cut(things: list[Any], wanted: parameters.Page, render: Callable[[Any], Jso
     last = min(last, first + wanted.limit)
     chosen = things[first:last]
     cursors = {
-        "before": chosen[0].id if chosen and first > 0 else None,
-        "after": chosen[-1].id if chosen and last < len(things) else None,
+        "before": ids[first] if chosen and first > 0 else None,
+        "after": ids[last - 1] if chosen and last < len(things) else None,
     }
     return [render(thing) for thing in chosen], {"cursors": cursors, "limit": wanted.limit}
 
@@ -216,4 +234,5 @@ OPERATIONS: Final[dict[tuple[str, str], tuple[type[parameters.Parameters], Run]]
     ("PUT", "payments/{id}"): (parameters.Change, put_metadata("payments")),
     ("POST", "payments/{id}/actions/cancel"): (parameters.Change, cancel_payment),
     ("POST", "payments/{id}/actions/retry"): (parameters.Change, retry_payment),
+    ("POST", "refunds"): (parameters.CreateRefund, create_refund),
 }

@@ -215,6 +215,24 @@ class Organisation:
         payment.status, payment.next_step_at = "cancelled", None
         self.tell(payment, "cancelled")
 
+    def cancel_chargeback(self, payment: Payment) -> None:
+        """Let the bank take a chargeback back: the money counts as collected again."""
+        self._expect(payment, {"charged_back"}, "cancel the chargeback of")
+        was_owed, payment.owed_back = payment.owed_back, None
+        payment.status = "paid_out" if was_owed else "confirmed"
+        self.tell(payment, "chargeback_cancelled")
+
+    def surcharge(self, payment: Payment, tenths: int = 500) -> None:
+        """Charge a fee for a returned debit; the next payout takes it."""
+        payment.surcharge_tenths += tenths
+        self.tell(payment, "surcharge_fee_debited")
+
+    def deny(self, payment: Payment) -> None:
+        """Let the customer refuse to approve a debit."""
+        self._expect(payment, {"pending_submission"}, "deny")
+        payment.status, payment.next_step_at = "customer_approval_denied", None
+        self.tell(payment, "customer_approval_denied")
+
     def pay_out(self, payments: list[Payment]) -> Payout:
         """Pay out confirmed debits, less fees and less what earlier payouts paid too much. Raises RefusedError."""
         for payment in payments:
@@ -228,12 +246,27 @@ class Organisation:
         for payment in returned:
             kind: Any = "payment_failed" if payment.owed_back == "late_failure" else "payment_charged_back"
             payout.items += _items(payment, kind, -1)
+        for payment in self.book.payments.values():
+            if payment.surcharge_tenths:
+                payout.items.append(PayoutItem(payment.id, "surcharge_fee", -payment.surcharge_tenths))
+                payment.surcharge_tenths = 0
+        refunded = [refund for refund in self.book.refunds.values() if not refund.settled and refund.status == "paid"]
+        returns = [refund for refund in self.book.refunds.values() if refund.owed_to_us]
+        payout.items += [PayoutItem(each.payment, "refund", -10 * each.amount, each.id) for each in refunded]
+        payout.items += [
+            PayoutItem(each.payment, "refund_funds_returned", 10 * each.amount, each.id) for each in returns
+        ]
         self.book.payouts[payout.id] = payout
         paid = self.emit("payouts", "paid", {"payout": payout.id})
         for payment in payments:
             self.tell(payment, "paid_out", payout=payout, parent=paid)
         for payment in returned:
             self.settle(payment, payout)
+        for refund in refunded:
+            refund.settled = True
+            self.emit("refunds", "refund_settled", {"refund": refund.id, "payout": payout.id})
+        for refund in returns:
+            refund.owed_to_us = False
         return payout
 
     def tell(

@@ -70,6 +70,17 @@ class CreatePayment(Parameters):
     links: PaymentLinks
 
 
+class RefundLinks(BaseModel):
+    payment: str
+
+
+class CreateRefund(Parameters):
+    amount: Annotated[int, Field(gt=0, le=1_000_000_000)]
+    total_amount_confirmation: int | None = None
+    reference: Text | None = None
+    links: RefundLinks
+
+
 class Change(Parameters):
     """PUT, cancel and retry: metadata only."""
 

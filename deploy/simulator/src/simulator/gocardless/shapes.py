@@ -15,6 +15,7 @@ from simulator.gocardless.objects import (
     Payment,
     Payout,
     PayoutItem,
+    Refund,
     Thing,
 )
 
@@ -66,7 +67,9 @@ def render(book: Book, thing: Thing) -> Json:
         case Mandate():
             return _mandate(book, thing)
         case Payment():
-            return _payment(thing)
+            return _payment(book, thing)
+        case Refund():
+            return _refund(thing)
         case Payout():
             return _payout(thing)
 
@@ -87,15 +90,18 @@ def event(thing: Event) -> Json:
 
 def payout_item(thing: PayoutItem, book: Book) -> Json:
     """Return one line of a payout, its amount to a tenth of a cent; fees hold one eleventh of GST."""
+    links = {"payment": thing.payment, "mandate": book.payments[thing.payment].mandate}
+    if thing.refund:
+        links["refund"] = thing.refund
     taxes = []
-    if thing.type == "gocardless_fee":
+    if thing.type in ("gocardless_fee", "surcharge_fee"):
         tax = {"amount": _tenths(thing.tenths // 11), "currency": "AUD", "destination_amount": None}
         taxes = [{**tax, "destination_currency": None, "exchange_rate": None, **_GST_RATE}]
     return {
         "amount": _tenths(thing.tenths),
         "type": thing.type,
         "taxes": taxes,
-        "links": {"payment": thing.payment, "mandate": book.payments[thing.payment].mandate},
+        "links": links,
     }
 
 
@@ -145,7 +151,7 @@ def _bank_account(thing: BankAccount) -> Json:
 
 
 def _mandate(book: Book, thing: Mandate) -> Json:
-    dead = thing.status in {"cancelled", "failed"}
+    dead = thing.status in {"cancelled", "failed", "expired", "consumed", "blocked"}
     newest = max((book.last_event_at or thing.created_at), thing.created_at)
     return {
         "id": thing.id,
@@ -169,7 +175,23 @@ def _mandate(book: Book, thing: Mandate) -> Json:
     }
 
 
-def _payment(thing: Payment) -> Json:
+def _refund(thing: Refund) -> Json:
+    return {
+        "id": thing.id,
+        "created_at": iso_ms(thing.created_at),
+        "amount": thing.amount,
+        "currency": thing.currency,
+        "reference": thing.reference,
+        "status": thing.status,
+        "metadata": dict(thing.metadata),
+        "fx": dict(_NO_EXCHANGE),
+        "links": {"payment": thing.payment, "mandate": thing.mandate},
+    }
+
+
+def _payment(book: Book, thing: Payment) -> Json:
+    alive = ("created", "paid")
+    refunded = sum(each.amount for each in book.refunds.values() if each.payment == thing.id and each.status in alive)
     links = {"mandate": thing.mandate, "creditor": CREDITOR}
     if thing.payout:
         links["payout"] = thing.payout
@@ -181,7 +203,7 @@ def _payment(thing: Payment) -> Json:
         "description": thing.description,
         "currency": thing.currency,
         "status": thing.status,
-        "amount_refunded": 0,
+        "amount_refunded": refunded,
         "reference": thing.reference,
         "metadata": dict(thing.metadata),
         "fx": dict(_NO_EXCHANGE),

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from simulator.clock import Now, epoch
 from simulator.ids import Ids
-from simulator.stripe import billing_shapes, payment_shapes
+from simulator.stripe import billing_shapes, money_shapes, payment_shapes
 from simulator.stripe.book import Book
 from simulator.stripe.objects import (
     BalanceTransaction,
     Charge,
+    CreditNote,
     Customer,
+    Dispute,
     Event,
     Invoice,
     InvoiceItem,
@@ -27,12 +30,26 @@ from simulator.stripe.objects import (
     Origin,
     PaymentIntent,
     PaymentMethod,
+    Payout,
+    Refund,
     Thing,
+    gst_within,
 )
 from simulator.stripe.outcomes import Instrument, by_token
 
 DEFAULT_API_VERSION: Final = "2025-03-31.basil"
 Publish = Callable[[Event], None]
+_PATHS: Final = {
+    "charge": "charges",
+    "credit_note": "credit_notes",
+    "customer": "customers",
+    "dispute": "disputes",
+    "invoice": "invoices",
+    "invoice_payment": "invoice_payments",
+    "payment_intent": "payment_intents",
+    "payout": "payouts",
+    "refund": "refunds",
+}
 
 
 class RefusedError(Exception):
@@ -73,13 +90,17 @@ def _nobody(_: Event) -> None:
 
 @dataclass
 class Account:
-    """`versions` are the API versions in which somebody listens; events are rendered in each as they happen."""
+    """`versions` are the API versions in which somebody listens; events are rendered in each as they happen.
+
+    `late_fees`: a charge's balance transaction is known a moment after its success, and told by `charge.updated`.
+    """
 
     ids: Ids
     now: Now
     api_version: str = DEFAULT_API_VERSION
     versions: Sequence[str] = ()
     smart_retries: bool = False
+    late_fees: bool = False
     publish: Publish = _nobody
     book: Book = field(default_factory=Book)
 
@@ -106,6 +127,33 @@ class Account:
         self.book.events[event.id] = event
         self.publish(event)
         return event
+
+    def book_amount(
+        self,
+        source: str,
+        amount: int,
+        currency: str,
+        *,
+        kind: str,
+        category: str,
+        fee: int = 0,
+        description: str | None = None,
+    ) -> BalanceTransaction:
+        """Change the balance by `amount` less `fee`, one eleventh of which is GST."""
+        entry = BalanceTransaction(
+            id=self.ids.stripe("txn"),
+            created=self.time(),
+            amount=amount,
+            fee=fee,
+            tax_on_fee=gst_within(fee),
+            currency=currency,
+            source=source,
+            description=description,
+            type=kind,
+            reporting_category=category,
+        )
+        self.book.balance_transactions[entry.id] = entry
+        return entry
 
     def create_customer(
         self,
@@ -193,8 +241,8 @@ def render(book: Book, thing: Thing, api_version: str) -> Json:
             return payment_shapes.charge(book, thing, api_version)
         case PaymentIntent():
             return payment_shapes.payment_intent(book, thing, api_version)
-        case BalanceTransaction():
-            return payment_shapes.balance_transaction(thing)
+        case BalanceTransaction() | Refund() | Dispute() | Payout() | CreditNote():
+            return money_shapes.render(book, thing, api_version)
         case InvoiceItem():
             return billing_shapes.invoice_item(thing, api_version)
         case InvoicePayment():
@@ -219,6 +267,23 @@ def render_event(event: Event, api_version: str, *, pending_webhooks: int, accou
         "pending_webhooks": pending_webhooks,
         "request": {"id": event.request_id, "idempotency_key": event.idempotency_key},
         "type": event.type,
+    }
+
+
+def render_notification(event: Event) -> Json:
+    """Return the event as an endpoint for thin payloads gets it: what it is about, and not how that is now."""
+    shown = next(iter(event.objects.values()))
+    path = f"/v1/{_PATHS[shown['object']]}/{shown['id']}" if shown.get("object") in _PATHS else None
+    by_request = {"id": event.request_id, "idempotency_key": event.idempotency_key}
+    return {
+        "id": event.id,
+        "object": "v2.core.event",
+        "type": f"v1.{event.type}",
+        "livemode": False,
+        "created": datetime.fromtimestamp(event.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "context": None,
+        "reason": {"type": "request", "request": by_request} if event.request_id else None,
+        "related_object": {"id": shown["id"], "type": shown["object"], "url": path} if path else None,
     }
 
 

@@ -21,7 +21,13 @@ from simulator import forms
 from simulator.answering import answered
 from simulator.http import json_response
 from simulator.stripe import operations, payment_shapes
-from simulator.stripe.account import Account, CardDeclinedError, RefusedError
+from simulator.stripe.account import (
+    Account,
+    CardDeclinedError,
+    NoSuchThingError,
+    RefusedError,
+    render_notification,
+)
 from simulator.stripe.book import Reply
 from simulator.stripe.collections import COLLECTIONS, Collection, balance, expand, page, retrieve
 from simulator.stripe.objects import Json, Origin
@@ -53,6 +59,7 @@ def routes(world: World) -> list[Route]:
         made.append(Route(f"/v1/{collection.path}", _listing(world, collection), methods=["GET"]))
         made.append(Route(f"/v1/{collection.path}/{{id}}", _retrieving(world, collection), methods=["GET"]))
     made.append(Route("/v1/balance", _balance(world), methods=["GET"]))
+    made.append(Route("/v2/core/events/{id}", _notification(world), methods=["GET"]))
     made.append(Route("/{path:path}", _unknown(world), methods=["GET", "POST", "DELETE", "PUT", "PATCH"]))
     return made
 
@@ -89,6 +96,16 @@ def _balance(world: World) -> Any:
     def answer(call: Call, _: Request, given: Json) -> tuple[int, Json]:
         _validated(Nothing, given)
         return 200, balance(call.account)
+
+    return _endpoint(world, answer)
+
+
+def _notification(world: World) -> Any:
+    def answer(call: Call, request: Request, _: Json) -> tuple[int, Json]:
+        event = call.account.book.events.get(request.path_params["id"])
+        if event is None:
+            raise NoSuchThingError("event", request.path_params["id"], "id")
+        return 200, {**render_notification(event), "changes": None, "data": {}}
 
     return _endpoint(world, answer)
 

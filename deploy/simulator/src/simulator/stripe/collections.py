@@ -30,10 +30,20 @@ COLLECTIONS: Final = {
         Collection("payment_methods", "PaymentMethod", "payment_methods", ("pm_",), ("customer", "type")),
         Collection("payment_intents", "payment_intent", "payment_intents", ("pi_",), ("customer",)),
         Collection("charges", "charge", "charges", ("ch_", "py_"), ("customer", "payment_intent")),
-        Collection("balance_transactions", "balance transaction", "balance_transactions", ("txn_",), ("source",)),
+        Collection(
+            "balance_transactions",
+            "balance transaction",
+            "balance_transactions",
+            ("txn_",),
+            ("source", "payout", "type", "currency"),
+        ),
         Collection("invoiceitems", "invoiceitem", "invoice_items", ("ii_",), ("customer", "invoice")),
         Collection("invoice_payments", "invoice payment", "invoice_payments", ("inpay_",), ("invoice", "status")),
         Collection("invoices", "invoice", "invoices", ("in_",), ("customer", "status", "subscription")),
+        Collection("refunds", "refund", "refunds", ("re_",), ("charge", "payment_intent")),
+        Collection("disputes", "dispute", "disputes", ("du_",), ("charge", "payment_intent")),
+        Collection("payouts", "payout", "payouts", ("po_",), ("status",)),
+        Collection("credit_notes", "credit_note", "credit_notes", ("cn_",), ("invoice", "customer")),
         Collection("events", "event", "events", ("evt_",), ("type",)),
     )
 }

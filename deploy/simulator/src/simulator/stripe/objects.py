@@ -99,6 +99,8 @@ class PaymentIntent:
 
 @dataclass(slots=True)
 class BalanceTransaction:
+    """One change of the balance. `payout` is the automatic payout that carried it to the bank."""
+
     id: str
     created: int
     amount: int
@@ -107,6 +109,86 @@ class BalanceTransaction:
     currency: str
     source: str
     description: str | None = None
+    type: str = "charge"
+    reporting_category: str = "charge"
+    payout: str | None = None
+
+
+@dataclass(slots=True)
+class Refund:
+    id: str
+    created: int
+    amount: int
+    currency: str
+    charge: str
+    payment_intent: str
+    status: Literal["pending", "succeeded", "failed", "canceled"] = "succeeded"
+    reason: str | None = None
+    failure_reason: str | None = None
+    balance_transaction: str | None = None
+    failure_balance_transaction: str | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Dispute:
+    """A chargeback, or an inquiry (`warning_...`), which moves no money."""
+
+    id: str
+    created: int
+    amount: int
+    currency: str
+    charge: str
+    payment_intent: str
+    status: str
+    reason: str
+    evidence_due_by: int
+    balance_transactions: list[str] = field(default_factory=list)
+    evidence: Metadata = field(default_factory=dict)
+    submission_count: int = 0
+    metadata: Metadata = field(default_factory=dict)
+
+    @property
+    def inquiry(self) -> bool:
+        return self.status.startswith("warning_")
+
+
+@dataclass(slots=True)
+class Payout:
+    id: str
+    created: int
+    amount: int
+    currency: str
+    arrival_date: int
+    automatic: bool
+    balance_transaction: str
+    status: Literal["pending", "in_transit", "paid", "failed", "canceled"] = "in_transit"
+    reconciliation_status: Literal["not_applicable", "in_progress", "completed"] = "in_progress"
+    failure_code: str | None = None
+    failure_balance_transaction: str | None = None
+    description: str | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class CreditNote:
+    """`tax` is the GST inside `amount`. Before the invoice was paid it lowers what is due (`pre_payment`)."""
+
+    id: str
+    created: int
+    invoice: str
+    customer: str
+    amount: int
+    tax: int
+    currency: str
+    number: str
+    type: Literal["pre_payment", "post_payment"]
+    status: Literal["issued", "void"] = "issued"
+    reason: str | None = None
+    memo: str | None = None
+    refund: str | None = None
+    voided_at: int | None = None
+    metadata: Metadata = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -138,7 +220,7 @@ class InvoicePayment:
 
 @dataclass(slots=True)
 class Invoice:
-    """`amount_paid` stays 0 where the invoice was paid out of band."""
+    """`amount_paid` stays 0 where the invoice was paid out of band; `credited` is what credit notes took off it."""
 
     id: str
     created: int
@@ -170,6 +252,8 @@ class Invoice:
     finalized_at: int | None = None
     paid_at: int | None = None
     voided_at: int | None = None
+    marked_uncollectible_at: int | None = None
+    credited: int = 0
     metadata: Metadata = field(default_factory=dict)
 
     @property
@@ -195,7 +279,20 @@ class Event:
     previous_attributes: Json | None = None
 
 
-Thing = Customer | PaymentMethod | Charge | PaymentIntent | BalanceTransaction | InvoiceItem | InvoicePayment | Invoice
+Thing = (
+    Customer
+    | PaymentMethod
+    | Charge
+    | PaymentIntent
+    | BalanceTransaction
+    | InvoiceItem
+    | InvoicePayment
+    | Invoice
+    | Refund
+    | Dispute
+    | Payout
+    | CreditNote
+)
 
 
 def gst_within(amount: int) -> int:

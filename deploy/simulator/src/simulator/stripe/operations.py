@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from simulator.stripe import billing, parameters, payments
+from simulator.stripe import billing, crediting, disputes, parameters, payments, payouts, refunds
 from simulator.stripe.account import Account, RefusedError
-from simulator.stripe.objects import Customer, Invoice, InvoiceItem, Origin, PaymentIntent, PaymentMethod, Thing
+from simulator.stripe.objects import (
+    CreditNote,
+    Customer,
+    Dispute,
+    Invoice,
+    InvoiceItem,
+    Origin,
+    PaymentIntent,
+    PaymentMethod,
+    Payout,
+    Refund,
+    Thing,
+)
 from simulator.stripe.outcomes import by_bank_account, by_card_number, by_token
 
 Run = Callable[[Account, Origin, Any, str], Thing]
@@ -166,6 +178,46 @@ def void_invoice(account: Account, by: Origin, _: parameters.Nothing, thing_id: 
     return billing.void(account, by, billing.held(account, thing_id, "id"))
 
 
+def give_up_invoice(account: Account, by: Origin, _: parameters.Nothing, thing_id: str) -> Invoice:
+    """Mark an open invoice as uncollectible."""
+    return crediting.give_up(account, by, billing.held(account, thing_id, "id"))
+
+
+def create_credit_note(account: Account, by: Origin, wanted: parameters.CreateCreditNote, _: str) -> CreditNote:
+    """Credit an invoice, and refund part of it where asked to."""
+    return crediting.create(account, by, **wanted.model_dump(exclude={"expand"}))
+
+
+def void_credit_note(account: Account, by: Origin, _: parameters.Nothing, thing_id: str) -> CreditNote:
+    """Take a credit note back."""
+    return crediting.void(account, by, crediting.held_note(account, thing_id))
+
+
+def create_refund(account: Account, by: Origin, wanted: parameters.CreateRefund, _: str) -> Refund:
+    """Refund a charge, wholly or in part."""
+    return refunds.create(account, by, **wanted.model_dump(exclude={"expand"}))
+
+
+def update_dispute(account: Account, by: Origin, wanted: parameters.UpdateDispute, thing_id: str) -> Dispute:
+    """Counter a dispute."""
+    return disputes.submit(account, by, disputes.held(account, thing_id), wanted.evidence, wanted.metadata)
+
+
+def close_dispute(account: Account, by: Origin, _: parameters.Nothing, thing_id: str) -> Dispute:
+    """Accept a dispute: it is lost."""
+    return disputes.decide(account, disputes.held(account, thing_id), "lost", by)
+
+
+def create_payout(account: Account, by: Origin, wanted: parameters.CreatePayout, _: str) -> Payout:
+    """Pay out a sum by hand."""
+    return payouts.create(account, by, amount=wanted.amount, currency=wanted.currency, description=wanted.description)
+
+
+def cancel_payout(account: Account, by: Origin, _: parameters.Nothing, thing_id: str) -> Payout:
+    """Stop a payout."""
+    return payouts.cancel(account, by, payouts.held(account, thing_id))
+
+
 OPERATIONS: Final[dict[str, tuple[type[parameters.Parameters], Run]]] = {
     "customers": (parameters.CreateCustomer, create_customer),
     "customers/{id}": (parameters.UpdateCustomer, update_customer),
@@ -179,4 +231,12 @@ OPERATIONS: Final[dict[str, tuple[type[parameters.Parameters], Run]]] = {
     "invoices/{id}/finalize": (parameters.FinalizeInvoice, finalize_invoice),
     "invoices/{id}/pay": (parameters.PayInvoice, pay_invoice),
     "invoices/{id}/void": (parameters.Nothing, void_invoice),
+    "invoices/{id}/mark_uncollectible": (parameters.Nothing, give_up_invoice),
+    "credit_notes": (parameters.CreateCreditNote, create_credit_note),
+    "credit_notes/{id}/void": (parameters.Nothing, void_credit_note),
+    "refunds": (parameters.CreateRefund, create_refund),
+    "disputes/{id}": (parameters.UpdateDispute, update_dispute),
+    "disputes/{id}/close": (parameters.Nothing, close_dispute),
+    "payouts": (parameters.CreatePayout, create_payout),
+    "payouts/{id}/cancel": (parameters.Nothing, cancel_payout),
 }

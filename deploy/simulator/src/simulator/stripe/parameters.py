@@ -174,5 +174,35 @@ class PayInvoice(Parameters):
     off_session: bool = True
 
 
+class CreateRefund(Parameters):
+    charge: str | None = None
+    payment_intent: str | None = None
+    amount: int | None = None
+    reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
+    metadata: Metadata = {}
+
+
+class UpdateDispute(Parameters):
+    evidence: Metadata = {}
+    metadata: Metadata = {}
+    submit: bool = True
+
+
+class CreatePayout(Parameters):
+    amount: int
+    currency: str
+    description: Text = None
+    metadata: Metadata = {}
+
+
+class CreateCreditNote(Parameters):
+    invoice: str
+    amount: int
+    reason: Literal["duplicate", "fraudulent", "order_change", "product_unsatisfactory"] | None = None
+    memo: Text = None
+    refund_amount: int | None = None
+    metadata: Metadata = {}
+
+
 class Nothing(Parameters):
     """No parameters of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from simulator.stripe.book import Book, is_basil
-from simulator.stripe.objects import BalanceTransaction, Charge, Customer, Json, PaymentIntent, PaymentMethod
+from simulator.stripe.objects import Charge, Customer, Json, PaymentIntent, PaymentMethod
 from simulator.stripe.outcomes import OUTCOMES, Outcome
 
 _NO_ADDRESS: Final = {"city": None, "country": None, "line1": None, "line2": None, "postal_code": None, "state": None}
@@ -74,12 +74,13 @@ def charge(book: Book, thing: Charge, api_version: str) -> Json:
     outcome = OUTCOMES[thing.outcome]
     failed = thing.status == "failed"
     settled = thing.status == "succeeded"
+    refunded, dispute = book.refunded(thing.id), book.dispute_of(thing.id)
     shape: Json = {
         "id": thing.id,
         "object": "charge",
         "amount": thing.amount,
         "amount_captured": thing.amount if settled else 0,
-        "amount_refunded": 0,
+        "amount_refunded": refunded,
         "application": None,
         "application_fee": None,
         "application_fee_amount": None,
@@ -92,8 +93,8 @@ def charge(book: Book, thing: Charge, api_version: str) -> Json:
         "customer": thing.customer,
         "description": thing.description,
         "destination": None,
-        "dispute": None,
-        "disputed": False,
+        "dispute": dispute.id if dispute else None,
+        "disputed": dispute is not None,
         "failure_balance_transaction": None,
         "failure_code": outcome.code if failed else None,
         "failure_message": outcome.message if failed else None,
@@ -110,7 +111,7 @@ def charge(book: Book, thing: Charge, api_version: str) -> Json:
         "receipt_email": None,
         "receipt_number": None,
         "receipt_url": f"https://pay.stripe.com/receipts/payment/{thing.id}" if settled else None,
-        "refunded": False,
+        "refunded": settled and refunded == thing.amount,
         "review": None,
         "shipping": None,
         "source": None,
@@ -173,32 +174,6 @@ def payment_intent(book: Book, thing: PaymentIntent, api_version: str) -> Json:
     if not is_basil(api_version):
         shape["invoice"] = thing.invoice
     return shape
-
-
-def balance_transaction(thing: BalanceTransaction) -> Json:
-    """Return what a charge did to the balance: amount less fee, GST on the fee shown apart."""
-    two_days_seconds = 2 * 86_400
-    return {
-        "id": thing.id,
-        "object": "balance_transaction",
-        "amount": thing.amount,
-        "available_on": thing.created + two_days_seconds,
-        "balance_type": "payments",
-        "created": thing.created,
-        "currency": thing.currency,
-        "description": thing.description,
-        "exchange_rate": None,
-        "fee": thing.fee,
-        "fee_details": [
-            _fee(thing, thing.fee - thing.tax_on_fee, "stripe_fee", "Stripe processing fees"),
-            _fee(thing, thing.tax_on_fee, "tax", "GST"),
-        ],
-        "net": thing.amount - thing.fee,
-        "reporting_category": "charge",
-        "source": thing.source,
-        "status": "pending",
-        "type": "charge",
-    }
 
 
 def decline(book: Book, thing: Charge) -> Json:
@@ -299,13 +274,3 @@ def _outcome(outcome: Outcome, api_version: str, *, failed: bool) -> Json:
         shape["network_advice_code"] = None
         shape["network_decline_code"] = outcome.network_code if failed else None
     return dict(sorted(shape.items()))
-
-
-def _fee(thing: BalanceTransaction, amount: int, kind: str, description: str) -> Json:
-    return {
-        "amount": amount,
-        "application": None,
-        "currency": thing.currency,
-        "description": description,
-        "type": kind,
-    }

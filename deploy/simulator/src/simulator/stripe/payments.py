@@ -8,7 +8,6 @@ from typing import Final
 from simulator.clock import working_days_after
 from simulator.stripe.account import Account, CardDeclinedError, NoSuchThingError, RefusedError
 from simulator.stripe.objects import (
-    BalanceTransaction,
     Charge,
     Metadata,
     Origin,
@@ -163,21 +162,26 @@ def _next_outcome(account: Account, intent: PaymentIntent, method: PaymentMethod
 
 def _succeed(account: Account, by: Origin, intent: PaymentIntent, charge: Charge) -> None:
     charge.status, intent.status = "succeeded", "succeeded"
-    fee = (charge.amount * 17 + 500) // 1000 + 30
-    entry = BalanceTransaction(
-        id=account.ids.stripe("txn"),
-        created=account.time(),
-        amount=charge.amount,
-        fee=fee,
-        tax_on_fee=(2 * fee + 11) // 22,
-        currency=charge.currency,
-        source=charge.id,
-        description=charge.description,
-    )
-    account.book.balance_transactions[entry.id] = entry
-    charge.balance_transaction = entry.id
+    if not account.late_fees:
+        _book(account, charge)
     account.emit("charge.succeeded", charge, by)
     account.emit("payment_intent.succeeded", intent, by)
+    if account.late_fees:
+        _book(account, charge)
+        account.emit("charge.updated", charge, by, {"balance_transaction": None})
+
+
+def _book(account: Account, charge: Charge) -> None:
+    fee = (charge.amount * 17 + 500) // 1000 + 30
+    charge.balance_transaction = account.book_amount(
+        charge.id,
+        charge.amount,
+        charge.currency,
+        kind="charge",
+        category="charge",
+        fee=fee,
+        description=charge.description,
+    ).id
 
 
 def _fail(account: Account, by: Origin, intent: PaymentIntent, charge: Charge) -> None:
