@@ -6,8 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MEMBERS := contracts services/chassis services/payments services/provider-health services/tasks services/audit services/gateway deploy/local deploy/simulator
-# The gateway's document is made out of the others', so it comes last.
-SERVICES := payments provider_health tasks audit gateway
+# The gateway makes its document out of these.
+SERVICES := payments provider_health tasks audit
 DOCUMENTS := contracts/src/contracts/openapi
 SOURCES := contracts services deploy tests
 STAMP := $(VENV)/.synced

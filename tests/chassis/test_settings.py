@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chassis.settings import Settings, SettingsError
+from chassis.settings import HttpUrl, Settings, SettingsError
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import Field
@@ -159,3 +159,24 @@ def test_secrets_do_not_show() -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().http_port = 1  # type: ignore[misc]
+
+
+class Demanding(Settings):
+    """A service that cannot serve without something of its own."""
+
+    partner_url: HttpUrl = Field(description="Who is asked")
+
+
+def test_migrating_needs_what_every_service_has_and_nothing_else() -> None:
+    assert Demanding.load_common("payments", RIGHT).database_url.get_secret_value().endswith("/backbone")
+    with pytest.raises(SettingsError, match=r"^PAYMENTS_PARTNER_URL is not set$"):
+        Demanding.load("payments", RIGHT)
+    with pytest.raises(SettingsError, match=r"^PAYMENTS_DATABASE_URL is not set$"):
+        Demanding.load_common("payments", {})
+
+
+def test_what_is_wrong_is_found_when_migrating_already() -> None:
+    with pytest.raises(SettingsError, match=r"^PAYMENTS_PARTNER_URL must look like https://host$"):
+        Demanding.load_common("payments", {**RIGHT, "PAYMENTS_PARTNER_URL": "partner"})
+    with pytest.raises(SettingsError, match="is not a setting of payments"):
+        Demanding.load_common("payments", {**RIGHT, "PAYMENTS_XYZZY": "1"})

@@ -59,6 +59,18 @@ def _payments(around: Surroundings) -> dict[str, str]:
     }
 
 
+def _gateway(around: Surroundings) -> dict[str, str]:
+    return {
+        "payments_url": around.urls("payments"),
+        "provider_health_url": around.urls("provider-health"),
+        "tasks_url": around.urls("tasks"),
+        "audit_url": around.urls("audit"),
+        "token_private_key": around.credentials.token_private_key,
+        "local_issuer_private_key": around.credentials.issuer_private_key,
+        "session_secret": around.credentials.session_secret,
+    }
+
+
 def _nothing(_: Surroundings) -> dict[str, str]:
     return {}
 
@@ -141,7 +153,7 @@ SERVICES: Final = (
     Service("provider-health"),
     Service("tasks"),
     Service("audit"),
-    Service("gateway"),
+    Service("gateway", _gateway),
 )
 BY_NAME: Final = {service.name: service for service in SERVICES}
 ROLES: Final = [role for service in SERVICES for role in service.roles]

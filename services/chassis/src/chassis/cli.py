@@ -41,10 +41,12 @@ def main(service: Service[S], arguments: Sequence[str] | None = None) -> int:
             return document_command.run(service, given[1:])
         if parsed.command in service.commands:
             return service.commands[parsed.command](partial(service.settings.load, service.name), given[1:])
-        settings = service.settings.load(service.name)
+        migrates = parsed.command == "migrate"
+        settings = None if migrates else service.settings.load(service.name)
+        common = settings or service.settings.load_common(service.name)
         if given[1:]:
             raise SettingsError(f"{parsed.command} takes no arguments")
-        return _migrate(service, settings) if parsed.command == "migrate" else _serve(service, settings)
+        return _migrate(service, common) if settings is None else _serve(service, settings)
     except SettingsError as error:
         return _refused(service, error, EXIT_USAGE)
     except (OSError, asyncpg.PostgresError, sqlalchemy.exc.SQLAlchemyError) as error:
@@ -69,7 +71,7 @@ def _describe(service: Service[S]) -> int:
     return 0
 
 
-def _migrate(service: Service[S], settings: S) -> int:
+def _migrate(service: Service[S], settings: Settings) -> int:
     if settings.owner_database_url is None:
         raise SettingsError(f"{service.package.upper()}_OWNER_DATABASE_URL is not set: migrations run as the owner")
     url = settings.owner_database_url.get_secret_value()

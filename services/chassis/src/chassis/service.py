@@ -34,7 +34,7 @@ from chassis.relay import Relay
 from chassis.runner import Runner
 from chassis.settings import Settings
 from chassis.tokens import Verifier
-from chassis.web import Check, Identify, WebState, application, described
+from chassis.web import Check, Identify, Refused, WebState, application, described
 from chassis.web.recent import RecentAnswers
 
 S = TypeVar("S", bound=Settings)
@@ -88,6 +88,10 @@ class Service(Generic[S]):
     state's."""
     identify: Callable[[Runtime[S]], Identify] | None = None
     """Who a request's caller is; an internal token says so where this is None."""
+    refused: Callable[[Runtime[S]], Refused] | None = None
+    """What is shown every problem that an operation was answered with."""
+    spared: frozenset[str] = frozenset()
+    """Checks by name without which a process is ready all the same: they tell what is away, and close no door."""
     routes: Callable[[Runtime[S]], Sequence[BaseRoute]] | None = None
     """Plain routes that stand behind those of the routers."""
     describe: Callable[[dict[str, Any]], dict[str, Any]] | None = None
@@ -181,6 +185,8 @@ class Runtime(Generic[S]):
             recent=recent,
             evidence=self._evidence(recent).taken,
             keeps_keys=self.service.keeps_keys,
+            refused=None if service.refused is None else service.refused(self),
+            spared=service.spared,
         )
         retriers = {} if service.retriers is None else service.retriers(self)
         return application(

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.tokens import Verifier
@@ -127,6 +128,26 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls, service: str, environment: Mapping[str, str] | None = None) -> Self:
         """Read the settings of `service` from the environment. Raises SettingsError."""
+        prefix, given = cls._given(service, environment)
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise SettingsError(_sentence(prefix, error.errors(include_input=False, include_url=False)[0])) from None
+
+    @classmethod
+    def load_common(cls, service: str, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read what every service has; what only `service` has may be missing, but not wrong. Raises SettingsError."""
+        prefix, given = cls._given(service, environment)
+        try:
+            cls.model_validate(given)
+        except ValidationError as error:
+            for each in error.errors(include_input=False, include_url=False):
+                if each["loc"][0] in {*given, *Settings.model_fields}:
+                    raise SettingsError(_sentence(prefix, each)) from None
+        return Settings.model_validate({name: value for name, value in given.items() if name in Settings.model_fields})
+
+    @classmethod
+    def _given(cls, service: str, environment: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
         variables = os.environ if environment is None else environment
         prefix = f"{service.replace('-', '_').upper()}_"
         given = {
@@ -136,10 +157,7 @@ class Settings(BaseSettings):
             near = difflib.get_close_matches(name, cls.model_fields, n=1)
             hint = f"; did you mean {prefix}{near[0].upper()}?" if near else ""
             raise SettingsError(f"{prefix}{name.upper()} is not a setting of {service}{hint}")
-        try:
-            return cls.model_validate(given)
-        except ValidationError as error:
-            raise SettingsError(_sentence(prefix, error)) from None
+        return prefix, given
 
     @classmethod
     def described(cls, service: str) -> list[tuple[str, str, str]]:
@@ -155,8 +173,7 @@ def _default(value: Any, *, required: bool) -> str:
     return "" if required else "none" if value is None else str(value)
 
 
-def _sentence(prefix: str, error: ValidationError) -> str:
-    first = error.errors(include_input=False, include_url=False)[0]
+def _sentence(prefix: str, first: ErrorDetails) -> str:
     name = f"{prefix}{'_'.join(str(part) for part in first['loc']).upper()}"
     if first["type"] == "missing":
         return f"{name} is not set"

@@ -1,11 +1,9 @@
-"""Every table of the gateway schema."""
+"""Every table of the gateway schema: what waits to be told, and nothing of the business."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from chassis.dead_letters import dead_letters_table
-from chassis.inbox import inbox_table
 from chassis.outbox import outbox_table
 from sqlalchemy import MetaData
 
@@ -13,5 +11,3 @@ SCHEMA: Final = "gateway"
 
 metadata = MetaData(schema=SCHEMA)
 outbox = outbox_table(metadata)
-inbox = inbox_table(metadata)
-dead_letters = dead_letters_table(metadata)

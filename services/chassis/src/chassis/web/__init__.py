@@ -34,7 +34,7 @@ from chassis.web.problems import (
     Problem,
     ProblemType,
 )
-from chassis.web.state import Identify, WebState
+from chassis.web.state import Identify, Refused, WebState
 
 __all__ = [
     "BAD_REQUEST",
@@ -60,6 +60,7 @@ __all__ = [
     "Problem",
     "ProblemType",
     "ReadTx",
+    "Refused",
     "RequestContext",
     "Tx",
     "WebState",

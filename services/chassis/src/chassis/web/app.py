@@ -17,6 +17,7 @@ from chassis.web import health
 from chassis.web.context import RequestContext
 from chassis.web.documented import prepare, undocumented
 from chassis.web.edge import Edge, Guard
+from chassis.web.operations import web_state
 from chassis.web.problems import Problem, problem_of
 from chassis.web.repeats import Replayed
 from chassis.web.state import WebState
@@ -59,7 +60,8 @@ def application(
     app.add_exception_handler(Replayed, _answer_again)
     timeout_seconds = state.settings.request_timeout_seconds
     app.add_middleware(Guard, body_max_bytes=state.settings.body_max_bytes, timeout_seconds=timeout_seconds)
-    direct = {route.path: route for route in (*health.routes(name, state.database, state.checks), *routes)}
+    healthy = health.routes(name, state.database, state.checks, state.spared)
+    direct = {route.path: route for route in (*healthy, *routes)}
     # FastAPI's own entry, past the override: it builds its layers at the first request.
     entry = partial(FastAPI.__call__, app)
     app.edge = Edge(entry, direct=direct, timeout_seconds=timeout_seconds, recent=state.recent)
@@ -90,7 +92,10 @@ def _made(name: str, routers: Sequence[APIRouter], lifespan: Lifespan | None, *,
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    return problem_of(error).response(RequestContext.of(request.scope).request_id)
+    problem, state = problem_of(error), web_state(request)
+    if state.refused is not None:
+        state.refused(request, problem)
+    return problem.response(RequestContext.of(request.scope).request_id)
 
 
 async def _answer_again(_: Request, error: Exception) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.types import Scope
@@ -18,12 +18,16 @@ _SANE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{7,99}\Z")
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request's ids; `traceparent` names our own span, never the caller's."""
+    """One request's ids; `traceparent` names our own span, never the caller's.
+
+    `headers` go out with the answer, whatever it will be.
+    """
 
     request_id: str
     traceparent: str
     receiving: bool = False
     status: int = 0
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     @property
     def cause(self) -> Cause:

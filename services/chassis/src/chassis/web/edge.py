@@ -53,7 +53,7 @@ class Edge:
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), request_id]
+                message["headers"] = [*message.get("headers", ()), *context.headers, request_id]
             await send(message)
 
         app, direct = self._app, self._direct.get(scope["path"])

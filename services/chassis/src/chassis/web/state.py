@@ -12,10 +12,14 @@ from chassis.database import Database
 from chassis.settings import Settings
 from chassis.tokens import Identity, Verifier
 from chassis.web.health import Check
+from chassis.web.problems import Problem
 from chassis.web.recent import RecentAnswers
 
 Identify = Callable[[Request], Awaitable[Identity]]
 """Who the caller of a request is. Raises Problem where nobody can be made out."""
+
+Refused = Callable[[Request, Problem], None]
+"""Is shown every problem that an operation was answered with."""
 
 
 def _none() -> Sequence[Check]:
@@ -33,6 +37,7 @@ class WebState:
     `resources` is what the service opened; `identify`, where given, stands in for the verifier. `recent` counts what
     the process has answered lately; `evidence` measures the service and the process.
     `keeps_keys`: the schema has the table of idempotency keys, so every write honours them.
+    The process is ready without the checks named in `spared`; `refused` is shown problems.
     """
 
     database: Database
@@ -44,3 +49,5 @@ class WebState:
     recent: RecentAnswers = field(default_factory=RecentAnswers)
     evidence: Callable[[], Awaitable[list[Measurement]]] = field(default=_nothing)
     keeps_keys: bool = False
+    refused: Refused | None = None
+    spared: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Outbox, inbox and dead letters.
+"""The outbox.
 
 Revision ID: 0001
 Revises:
@@ -45,43 +45,7 @@ CREATE TABLE gateway.outbox_parked_keys (
     PRIMARY KEY (topic, key)
 );
 
-CREATE TABLE gateway.inbox (
-    consumer text NOT NULL,
-    event_id text NOT NULL,
-    claimed_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (consumer, event_id)
-);
-
-CREATE INDEX inbox_claimed_at ON gateway.inbox USING brin (claimed_at);
-
-GRANT SELECT, INSERT, DELETE ON gateway.inbox TO gateway;
-
-CREATE TABLE gateway.dead_letters (
-    id uuid NOT NULL PRIMARY KEY,
-    owner text NOT NULL,
-    consumer text NOT NULL,
-    pointer text NOT NULL,
-    reason_class text NOT NULL,
-    reason text NOT NULL,
-    message bytea NOT NULL,
-    key bytea,
-    headers jsonb,
-    topic text,
-    partition integer,
-    record_offset bigint,
-    event_id text,
-    message_type text,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    state text NOT NULL DEFAULT 'open' CONSTRAINT dead_letters_state CHECK (state IN ('open', 'retried')),
-    attempts integer NOT NULL DEFAULT 0,
-    retried_at timestamptz
-);
-
-CREATE INDEX dead_letters_open ON gateway.dead_letters (id) WHERE state = 'open';
-
 GRANT SELECT, INSERT, DELETE ON gateway.outbox, gateway.outbox_parked_keys TO gateway;
-
-GRANT SELECT, INSERT, UPDATE ON gateway.dead_letters TO gateway;
 """
 
 
