@@ -13,6 +13,7 @@ import httpx
 import uvicorn
 from chassis.service import Runtime
 from contracts.roles import Role
+from gateway.door import Door
 from gateway.local_issuer import STAFF, LocalIssuer
 from gateway.main import service
 from gateway.settings import UPSTREAMS, GatewaySettings
@@ -28,10 +29,11 @@ NOBODY_LISTENS: Final = "http://127.0.0.1:9"
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[str]:
+async def listening(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     """Serve `app` on a socket of its own; yields its address."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         server = uvicorn.Server(
             uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
         )
@@ -78,6 +80,11 @@ class Gateway:
 
     runtime: Runtime[GatewaySettings]
     http: httpx.AsyncClient
+
+    @property
+    def door(self) -> Door:
+        assert isinstance(self.runtime.resources, Door)
+        return self.runtime.resources
 
     def token(self, role: Role = "owner") -> str:
         return LocalIssuer(ISSUER_KEY).token(STAFF[role], [role])

@@ -42,7 +42,7 @@ def _rate(value: str) -> str:
 
 
 def _storage(value: str) -> str:
-    if not value.startswith(("memory://", "valkey://", "redis://", "rediss://", "valkeys://")):
+    if "://" not in value:
         raise ValueError("must look like memory:// or valkey://host:port")
     return value
 
