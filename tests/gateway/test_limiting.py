@@ -29,12 +29,12 @@ async def reads(gateway: Gateway, times: int, **given: Any) -> list[int]:
 
 
 async def test_a_caller_is_let_through_so_often_and_told_when_to_come_back(
-    gateway_database: TemporaryDatabase,
+    no_database: TemporaryDatabase,
 ) -> None:
     standing = replying()
     async with (
         listening(standing) as url,
-        a_gateway(gateway_database, payments_url=url, rate_limit_read="3/minute") as gateway,
+        a_gateway(no_database, payments_url=url, rate_limit_read="3/minute") as gateway,
     ):
         first = await gateway.call("GET", "/v1/payments")
         assert first.headers["ratelimit-policy"] == '"read";q=3;w=60'
@@ -54,8 +54,8 @@ async def test_a_caller_is_let_through_so_often_and_told_when_to_come_back(
     assert len(standing.seen) == 5
 
 
-async def test_callers_without_a_name_are_counted_by_address(gateway_database: TemporaryDatabase) -> None:
-    async with a_gateway(gateway_database, rate_limit_anonymous="2/minute", trusted_proxies=1) as gateway:
+async def test_callers_without_a_name_are_counted_by_address(no_database: TemporaryDatabase) -> None:
+    async with a_gateway(no_database, rate_limit_anonymous="2/minute", trusted_proxies=1) as gateway:
         here, there = {"X-Forwarded-For": "198.51.100.1"}, {"X-Forwarded-For": "198.51.100.2"}
         assert await reads(gateway, 3, role=None, headers=here) == [401, 401, 429]
         assert await reads(gateway, 1, role=None, headers=there) == [401]
@@ -64,14 +64,12 @@ async def test_callers_without_a_name_are_counted_by_address(gateway_database: T
 
 
 async def test_the_door_stays_open_while_the_storage_is_away_and_says_so(
-    gateway_database: TemporaryDatabase,
+    no_database: TemporaryDatabase,
 ) -> None:
     AwayStorage.away = True
     async with (
         listening(replying()) as url,
-        a_gateway(
-            gateway_database, payments_url=url, rate_limit_storage="away://", rate_limit_read="1/minute"
-        ) as gateway,
+        a_gateway(no_database, payments_url=url, rate_limit_storage="away://", rate_limit_read="1/minute") as gateway,
     ):
         assert await reads(gateway, 3) == [200, 200, 200]
         ready = await gateway.http.get("/health/ready")
@@ -87,7 +85,7 @@ async def test_the_door_stays_open_while_the_storage_is_away_and_says_so(
 
 
 @pytest.mark.parametrize("storage", ["nowhere://x", "valkey://127.0.0.1:6379"])
-async def test_a_storage_that_cannot_be_used_is_one_sentence(storage: str, gateway_database: TemporaryDatabase) -> None:
+async def test_a_storage_that_cannot_be_used_is_one_sentence(storage: str, no_database: TemporaryDatabase) -> None:
     with pytest.raises(SettingsError, match=r"^GATEWAY_RATE_LIMIT_STORAGE cannot be used"):
-        async with a_gateway(gateway_database, rate_limit_storage=storage):
+        async with a_gateway(no_database, rate_limit_storage=storage):
             pass

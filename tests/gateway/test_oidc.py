@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -93,7 +93,7 @@ def signed_with_the_public_key() -> str:
 
 
 AGO, SOON = timedelta(minutes=-2), timedelta(minutes=2)
-FORGED = {
+FORGED: dict[str, Callable[[], str]] = {
     "no signature": unsigned,
     "HMAC under a public key": signed_with_the_public_key,
     "another key under a known id": lambda: signed(key=OTHER),

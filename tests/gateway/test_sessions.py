@@ -87,9 +87,9 @@ async def signed_in(gateway: Gateway) -> dict[str, str]:
     return {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
 
 
-async def test_a_token_becomes_a_session_that_opens_what_the_token_did(gateway_database: TemporaryDatabase) -> None:
+async def test_a_token_becomes_a_session_that_opens_what_the_token_did(no_database: TemporaryDatabase) -> None:
     standing = replying(200, b'{"items":[],"next":null}')
-    async with listening(standing) as url, a_gateway(gateway_database, payments_url=url) as gateway:
+    async with listening(standing) as url, a_gateway(no_database, payments_url=url) as gateway:
         cookie = await signed_in(gateway)
         gateway.http.cookies.clear()
 
@@ -118,10 +118,10 @@ async def test_a_token_becomes_a_session_that_opens_what_the_token_did(gateway_d
     ],
 )
 async def test_another_site_changes_nothing_with_a_session(
-    headers: dict[str, str], status: int, gateway_database: TemporaryDatabase
+    headers: dict[str, str], status: int, no_database: TemporaryDatabase
 ) -> None:
     standing = replying()
-    async with listening(standing) as url, a_gateway(gateway_database, payments_url=url) as gateway:
+    async with listening(standing) as url, a_gateway(no_database, payments_url=url) as gateway:
         cookie = await signed_in(gateway)
         gateway.http.cookies.clear()
         answer = await gateway.call(
@@ -184,15 +184,15 @@ def test_cookies_are_secure_wherever_the_door_is_reached_by_https(given: dict[st
     assert GatewaySettings.load("gateway", settings(**given)).cookies_are_secure == secure
 
 
-async def test_outside_local_mode_there_is_no_local_issuer(gateway_database: TemporaryDatabase) -> None:
-    async with a_gateway(gateway_database, local_issuer_private_key=None, **OIDC) as gateway:
+async def test_outside_local_mode_there_is_no_local_issuer(no_database: TemporaryDatabase) -> None:
+    async with a_gateway(no_database, local_issuer_private_key=None, **OIDC) as gateway:
         for method, path in (("GET", "/local/keys"), ("POST", "/local/token")):
             answer = await gateway.http.request(method, path, json={"role": "owner"})
             assert answer.status_code == 404
 
 
-async def test_in_local_mode_a_role_is_enough(gateway_database: TemporaryDatabase) -> None:
-    async with a_gateway(gateway_database) as gateway:
+async def test_in_local_mode_a_role_is_enough(no_database: TemporaryDatabase) -> None:
+    async with a_gateway(no_database) as gateway:
         answer = await gateway.http.post("/local/token", json={"role": "coach"})
         token = answer.json()["token"]
         said: httpx.Response = await gateway.http.get("/v1/session", headers={"Authorization": f"Bearer {token}"})
