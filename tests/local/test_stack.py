@@ -21,6 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
+import jwt
 import psutil
 import pytest
 from backbone import processes
@@ -275,6 +276,22 @@ def test_a_token_opens_what_its_role_may_see(backbone: Command) -> None:
     asked = f"{payments}/payments?reference=none"
     assert httpx.get(asked).status_code == 401
     assert httpx.get(asked, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+def test_a_token_without_a_service_is_one_for_the_gateway_and_says_who_acts(backbone: Command) -> None:
+    token = backbone("token", "--role", "billing").stdout.strip()
+    services = backbone.status()["services"]
+    asked = {"Authorization": f"Bearer {token}"}
+    assert httpx.get(f"{services['gateway']['url']}/v1/payments?reference=none", headers=asked).status_code == 200
+    # What staff show to the gateway opens nothing behind it.
+    assert httpx.get(f"{services['payments']['url']}/payments?reference=none", headers=asked).status_code == 401
+    coach = backbone("token", "--role", "coach").stdout.strip()
+    refused = httpx.get(
+        f"{services['gateway']['url']}/v1/payments?reference=none", headers={"Authorization": f"Bearer {coach}"}
+    )
+    assert refused.status_code == 403
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (claims["sub"], claims["name"], claims["roles"]) == ("maria-rossi", "Maria Rossi", ["billing"])
 
 
 def test_the_clock_moves_for_everybody_and_keeps_its_place(backbone: Command) -> None:
