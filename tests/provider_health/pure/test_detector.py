@@ -114,7 +114,7 @@ def test_a_score_stays_within_its_bounds_and_is_mirrored(outcomes: list[bool]) -
         assert (mirror.points, mirror.in_a_row, mirror.tripped) == (score.points, score.in_a_row, not score.tripped)
 
 
-@given(st.lists(st.sampled_from(["ok", "impaired", "failed", "limited"]), max_size=120))
+@given(st.lists(st.sampled_from(["ok", "impaired", "failed", "limited", "early"]), max_size=120))
 def test_one_blip_of_at_most_two_checks_among_good_ones_never_alarms(noise: list[str]) -> None:
     """Blips: one or two failures, and at least ten good checks around each."""
     outcomes: list[str] = []

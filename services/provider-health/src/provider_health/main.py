@@ -36,6 +36,7 @@ def _checks(runtime: Runtime[ProviderHealthSettings]) -> Part:
         registered(settings),
         policy(settings),
         dwell_seconds=settings.check_dwell_seconds,
+        grace_seconds=settings.door_grace_seconds,
         limits=ScheduleLimits(
             execution_max_seconds=settings.check_timeout_seconds + _RECORDING_SECONDS,
             lease_margin_seconds=_LEASE_MARGIN_SECONDS,

@@ -20,7 +20,15 @@ class ProviderHealthSettings(Settings):
     )
     gateway_url: str = Field("", description="Our Members API; several instances separated by commas")
     payments_url: str = Field("", description="Our door for webhooks; several instances separated by commas")
-    check_cadence_seconds: int = Field(30, ge=1, le=3_600, description="How often each check looks, in business time")
+    check_cadence_seconds: int = Field(
+        30, ge=1, le=3_600, description="How often a provider's API is looked at, in business time"
+    )
+    door_cadence_seconds: int = Field(
+        30, ge=1, le=3_600, description="How often a door of ours is looked at, in business time"
+    )
+    door_grace_seconds: float = Field(
+        60.0, ge=0, description="How long after its own start a process does not believe that a door of ours is shut"
+    )
     check_timeout_seconds: float = Field(10.0, gt=0, le=60, description="Longest wait for one look's answer")
     check_slow_ms: int = Field(3_000, gt=0, description="An answer that takes longer is impaired, not working")
     check_dwell_seconds: int = Field(

@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 Status = Literal["up", "degraded", "flapping", "down", "unknown", "maintenance"]
-Outcome = Literal["ok", "impaired", "failed", "limited", "absent"]
-"""What one look has shown: `limited` (we ask too often) says nothing about the other side; `absent`: no source."""
+Outcome = Literal["ok", "impaired", "failed", "limited", "early", "absent"]
+"""What one look has shown. `limited` (we ask too often) and `early` (it failed, but whoever looks has only just started,
+and so perhaps has what it looks at) say nothing about the other side; `absent`: there is no source."""
 
 RAISED_BY: Final = 5
 LOWERED_BY: Final = 1
@@ -27,6 +28,7 @@ RECENT_MAX: Final = 40
 RECENT_LEAST: Final = 12
 FLAPPING_ABOVE_PERCENT: Final = 30
 FLAPPING_UNTIL_PERCENT: Final = 25
+_SAYS_NOTHING: Final[frozenset[Outcome]] = frozenset({"limited", "early"})
 ALARMING: Final[frozenset[Status]] = frozenset({"degraded", "flapping", "down"})
 
 
@@ -81,7 +83,7 @@ class Detector:
 
 def observe(detector: Detector, seen: Observation, *, dwell: timedelta) -> Detector:
     """Return the detector after one more observation."""
-    if seen.outcome == "limited":
+    if seen.outcome in _SAYS_NOTHING:
         return detector
     if seen.outcome == "absent":
         return _as(replace(detector, failing=Score(), impaired=Score(), recent=()), "unknown", seen.at)

@@ -49,7 +49,7 @@ class CheckView(BaseModel):
 
 
 class ObservationView(BaseModel):
-    """One look. `outcome`: ok, impaired, failed, limited, absent; `status` is what it led to."""
+    """One look. `outcome`: ok, impaired, failed, limited, early, absent; `status` is what it led to."""
 
     id: int
     check_id: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 
@@ -11,7 +13,7 @@ from chassis.schedule import Due, Open, Rows, Schedule, ScheduleLimits
 
 from provider_health.checks import store, use_cases
 from provider_health.checks.domain import Observation
-from provider_health.checks.providers import Probes
+from provider_health.checks.providers import Answer, Probes
 from provider_health.checks.store import Registered
 from provider_health.incidents.reactions import Policy
 from provider_health.names import (
@@ -30,15 +32,15 @@ from provider_health.settings import ProviderHealthSettings
 
 def registered(settings: ProviderHealthSettings) -> Sequence[Registered]:
     """Every check that there is: providers' APIs and our own doors are looked at, deliveries are heard of."""
-    cadence = settings.check_cadence_seconds
+    cadence, door = settings.check_cadence_seconds, settings.door_cadence_seconds
     return [
         Registered(STRIPE, API, cadence),
         Registered(GOCARDLESS, API, cadence),
         Registered(STRIPE, WEBHOOKS, None),
         Registered(GOCARDLESS, WEBHOOKS, None),
-        Registered(MEMBERS_API, HTTP, cadence),
-        Registered(PAYMENT_WEBHOOKS, HTTP, cadence),
-        Registered(AI_DECISIONS, EVENTS, cadence),
+        Registered(MEMBERS_API, HTTP, door),
+        Registered(PAYMENT_WEBHOOKS, HTTP, door),
+        Registered(AI_DECISIONS, EVENTS, door),
     ]
 
 
@@ -56,6 +58,7 @@ class Checks(Schedule):
         policy: Policy,
         *,
         dwell_seconds: int,
+        grace_seconds: float,
         limits: ScheduleLimits,
     ) -> None:
         super().__init__(database, limits=limits)
@@ -63,6 +66,7 @@ class Checks(Schedule):
         self._registered = registered
         self._policy = policy
         self._dwell_seconds = dwell_seconds
+        self._believes_from = time.monotonic() + grace_seconds
         self._known = False
 
     async def step(self) -> int:
@@ -76,11 +80,18 @@ class Checks(Schedule):
 
     async def execute(self, due: Due, open_tx: Open) -> None:
         """Look, outside of any transaction, and record what was seen; the next look is a cadence from then."""
-        answer = await self._probes.look(due.key)
+        answer = self._believed(due.key, await self._probes.look(due.key))
         async with open_tx() as tx:
             seen = Observation(answer.outcome, tx.now, answer.evidence, answer.latency_ms)
             await use_cases.record(tx, due.key, seen, self._policy)
             await due.settle(tx, tx.now + timedelta(seconds=self._cadence(due.key)))
+
+    def _believed(self, check_id: str, answer: Answer) -> Answer:
+        """Our own doors start together with whoever looks at them; a provider does not."""
+        own_door = check_id.endswith(f"/{HTTP}")
+        if own_door and answer.outcome == "failed" and time.monotonic() < self._believes_from:
+            return replace(answer, outcome="early")
+        return answer
 
     def _cadence(self, check_id: str) -> int:
         """The cadence by this process' settings; a check that another version registered is looked at by that one."""

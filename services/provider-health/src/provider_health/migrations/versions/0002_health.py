@@ -53,7 +53,7 @@ CREATE TABLE provider_health.check_observations (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     check_id text NOT NULL,
     observed_at timestamptz NOT NULL,
-    outcome text NOT NULL CHECK (outcome IN ('ok', 'impaired', 'failed', 'limited', 'absent')),
+    outcome text NOT NULL CHECK (outcome IN ('ok', 'impaired', 'failed', 'limited', 'early', 'absent')),
     latency_ms integer,
     evidence text NOT NULL,
     status text NOT NULL
