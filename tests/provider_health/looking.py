@@ -25,10 +25,10 @@ from tests.support.services import RunningService, running
 CADENCE: Final = timedelta(hours=1)
 OWN_PACE: Final = {
     "check_cadence_seconds": 3_600,
-    "door_cadence_seconds": 3_600,
-    "door_grace_seconds": 0.0,
     "check_dwell_seconds": 60,
     "check_timeout_seconds": 5.0,
+    "door_cadence_seconds": 3_600,
+    "door_grace_seconds": 0.0,
 }
 
 

@@ -17,8 +17,8 @@ from typing import Final, Literal
 
 Status = Literal["up", "degraded", "flapping", "down", "unknown", "maintenance"]
 Outcome = Literal["ok", "impaired", "failed", "limited", "early", "absent"]
-"""What one look has shown. `limited` (we ask too often) and `early` (it failed, but whoever looks has only just started,
-and so perhaps has what it looks at) say nothing about the other side; `absent`: there is no source."""
+"""What one look has shown. `limited` (we ask too often) and `early` (it failed, but whoever looks has only just
+started, and so perhaps has what it looks at) say nothing about the other side; `absent`: there is no source."""
 
 RAISED_BY: Final = 5
 LOWERED_BY: Final = 1
