@@ -16,12 +16,14 @@ _MOVE = text("UPDATE provider_health.pause_head SET epoch = :epoch WHERE id = 1"
 _BEAT = text(
     """
     UPDATE provider_health.pause_head SET beaten_at = clock_timestamp()
-    WHERE id = (SELECT id FROM provider_health.pause_head WHERE id = 1 AND beaten_at <= clock_timestamp() - :every
+    WHERE id = (SELECT id FROM provider_health.pause_head WHERE id = 1 AND beaten_at <= clock_timestamp() - CAST(:every AS interval)
                 FOR UPDATE SKIP LOCKED)
     RETURNING epoch
     """
 )
-_IS_TIME = text("SELECT beaten_at <= clock_timestamp() - :every FROM provider_health.pause_head WHERE id = 1")
+_IS_TIME = text(
+    "SELECT beaten_at <= clock_timestamp() - CAST(:every AS interval) FROM provider_health.pause_head WHERE id = 1"
+)
 _LIVES = text(
     """
     INSERT INTO provider_health.pause_instances AS held (service, instance, epoch, applied_at, leased_until)
