@@ -16,8 +16,10 @@ _MOVE = text("UPDATE provider_health.pause_head SET epoch = :epoch WHERE id = 1"
 _BEAT = text(
     """
     UPDATE provider_health.pause_head SET beaten_at = clock_timestamp()
-    WHERE id = (SELECT id FROM provider_health.pause_head WHERE id = 1 AND beaten_at <= clock_timestamp() - CAST(:every AS interval)
-                FOR UPDATE SKIP LOCKED)
+    WHERE id = (
+        SELECT id FROM provider_health.pause_head
+        WHERE id = 1 AND beaten_at <= clock_timestamp() - CAST(:every AS interval) FOR UPDATE SKIP LOCKED
+    )
     RETURNING epoch
     """
 )
