@@ -202,8 +202,7 @@ class Consumer:
             return await self._batch_handler(tx, records)
         for record in records:
             event = record.event
-            view = tx.caused_by(event, record.pointer)
-            await self._handlers[event.type, event.version](view, record._typed)  # type: ignore[arg-type]
+            await self._handlers[event.type, event.version](tx.caused_by(event), record._typed)  # type: ignore[arg-type]
         return None
 
     async def set_aside(self, tx: Transaction, schema: str, record: Record, error: Exception) -> None:

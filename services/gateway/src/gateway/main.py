@@ -9,7 +9,6 @@ from chassis.service import Part, Runtime, Service
 from chassis.web import Identify, Refused
 
 from gateway import documenting, door, doorstep, http, proxy, tables
-from gateway.board import http as board_http
 from gateway.door import Door
 from gateway.limiting import LimiterWatch
 from gateway.settings import GatewaySettings
@@ -39,7 +38,7 @@ service = Service(
     "gateway",
     GatewaySettings,
     metadata=tables.metadata,
-    routers=[http.router, board_http.router],
+    routers=[http.router],
     resources=door.opened,
     identify=_identify,
     refused=_refused,

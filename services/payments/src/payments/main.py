@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 from chassis import cli
 from chassis.batch import Limits
 from chassis.database import Wake
+from chassis.evidence import Process
+from chassis.kafka import KafkaSettings
 from chassis.service import Part, Runtime, Service
 from chassis.verifications import Verifications
 from chassis.worker import Worker
@@ -20,9 +22,17 @@ from payments.collection.use_cases import Rules
 from payments.deliveries import http as deliveries_http
 from payments.deliveries.ingress import DeliveryIngress
 from payments.deliveries.jobs import RejectionReports
+from payments.holds import http as holds_http
+from payments.holds.jobs import HoldTimer
 from payments.ledger.verification import verified
 from payments.members import http as members_http
+from payments.pauses.acknowledging import Acknowledgements
+from payments.pauses.view import Pauses
 from payments.providers.clients import ProviderClients
+from payments.providers.collecting import ProviderCollector
+from payments.recovery import handlers as recovery_handlers
+from payments.recovery.jobs import Releases, Retries
+from payments.recovery.use_cases import Means
 from payments.settings import PaymentsSettings
 from payments.verify_command import verify
 from payments.worker import NAME, InputWork
@@ -30,6 +40,8 @@ from payments.worker import NAME, InputWork
 _POLL_SECONDS = 0.25
 _WAKES: WeakKeyDictionary[Runtime[PaymentsSettings], Wake] = WeakKeyDictionary()
 """Of processes without an ingress."""
+_PAUSES: WeakKeyDictionary[Runtime[PaymentsSettings], Pauses] = WeakKeyDictionary()
+"""What each process knows of the pauses, with its gate."""
 
 
 def input_work(settings: PaymentsSettings) -> InputWork:
@@ -58,6 +70,33 @@ def _verifications(runtime: Runtime[PaymentsSettings]) -> Part:
     return Verifications(runtime.database, verified, every_seconds=runtime.settings.verify_every_seconds)
 
 
+def pauses_of(runtime: Runtime[PaymentsSettings]) -> Pauses:
+    """What this process knows of the pauses: one for all parts that ask."""
+    known = _PAUSES.get(runtime)
+    if known is None:
+        settings = runtime.settings
+        kafka = KafkaSettings.of(runtime.service.name, settings)
+        limit = settings.pause_heartbeat_max_age_seconds
+        known = _PAUSES[runtime] = Pauses(kafka, runtime.clock, heartbeat_limit_seconds=limit)
+    return known
+
+
+def _acknowledgements(runtime: Runtime[PaymentsSettings]) -> Part:
+    instance = Process.of(runtime.service.package, runtime.settings).instance
+    return Acknowledgements(runtime.database, pauses_of(runtime), instance=instance)
+
+
+def _retries(runtime: Runtime[PaymentsSettings]) -> Part:
+    collector = ProviderCollector(ProviderClients.of(runtime.settings))
+    means = Means(pauses_of(runtime), collector, ZoneInfo(runtime.settings.business_timezone))
+    return Retries(runtime.database, means)
+
+
+def _releases(runtime: Runtime[PaymentsSettings]) -> Part:
+    step = runtime.settings.retry_release_max_per_second
+    return Releases(runtime.database, pauses_of(runtime), step_retries=step)
+
+
 def queued(runtime: Runtime[PaymentsSettings]) -> Wake:
     """What wakes this process' worker: set by its ingress, where it has one, and by its fetcher."""
     if runtime.ingress is not None:
@@ -69,10 +108,21 @@ service = Service(
     "payments",
     PaymentsSettings,
     metadata=tables.metadata,
-    routers=[collection_http.router, deliveries_http.router, members_http.router],
+    routers=[collection_http.router, deliveries_http.router, members_http.router, holds_http.router],
+    consumers=[recovery_handlers.consumer],
     ingress=lambda runtime: DeliveryIngress(runtime.database, runtime.settings),
     retriers=lambda runtime: {NAME: input_work(runtime.settings).retry},
-    workers=[_worker, _fetcher, lambda runtime: RejectionReports(runtime.database), _verifications],
+    workers=[
+        _worker,
+        _fetcher,
+        lambda runtime: RejectionReports(runtime.database),
+        _verifications,
+        lambda runtime: HoldTimer(runtime.database),
+        lambda runtime: pauses_of(runtime).reader,
+        _acknowledgements,
+        _retries,
+        _releases,
+    ],
     measures=measures.measures,
     commands={"verify": verify},
 )

@@ -6,16 +6,21 @@ from chassis.dead_letters import dead_letters_table
 from chassis.idempotency import idempotency_table
 from chassis.inbox import inbox_table
 from chassis.outbox import outbox_table
+from chassis.positions import positions_table
 from chassis.verifications import verifications_table
 
 from payments.collection import tables as collection
 from payments.deliveries import tables as deliveries
+from payments.holds import tables as holds
 from payments.ledger import tables as ledger
 from payments.members import tables as members
+from payments.recovery import tables as recovery
+from payments.replays import tables as replays
 from payments.schema import metadata
 
 outbox = outbox_table(metadata)
 inbox = inbox_table(metadata)
+positions = positions_table(metadata)
 dead_letters = dead_letters_table(metadata)
 idempotency_keys = idempotency_table(metadata)
 verifications = verifications_table(metadata)
@@ -24,11 +29,15 @@ __all__ = [
     "collection",
     "dead_letters",
     "deliveries",
+    "holds",
     "idempotency_keys",
     "inbox",
     "ledger",
     "members",
     "metadata",
     "outbox",
+    "positions",
+    "recovery",
+    "replays",
     "verifications",
 ]

@@ -80,7 +80,8 @@ class IntentTold:
 class InvoiceTold:
     """A finalised Stripe invoice. `stated_tax_minor` is the tax that Stripe printed on it, None where it printed none.
 
-    `out_of_band_minor` is what was paid outside Stripe, 0 otherwise.
+    `out_of_band_minor` is what was paid outside Stripe, 0 otherwise. `provider_retries` is set where Stripe says that
+    it tries again itself.
     """
 
     told: Told
@@ -98,6 +99,7 @@ class InvoiceTold:
     charges: tuple[Key, ...] = ()
     paid_at: datetime | None = None
     due_at: datetime | None = None
+    provider_retries: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

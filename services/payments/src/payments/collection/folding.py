@@ -32,7 +32,9 @@ def fold(facts: Collection[Fact], members: Members, policy: Policy) -> Group:
     linked = links(invoices, _only(InvoicePaymentTold, facts))
     for card in fold_cards(_only(ChargeTold, facts), _only(IntentTold, facts)):
         named = card.invoices.union(*(linked.get(key, frozenset()) for key in card.view.objects))
-        payments.append(replace(card.view, invoice=min(named, default=None) or implied_key(card.view.key)))
+        retried = _retried_by_the_provider(card.view, invoices, named)
+        invoice = min(named, default=None) or implied_key(card.view.key)
+        payments.append(replace(card.view, invoice=invoice, will_attempt_retry=retried))
         fetches += card.fetches
     for debit in fold_debits(_only(DebitTold, facts), _only(DebitDescribed, facts)):
         payments.append(replace(debit.view, invoice=implied_key(debit.view.key)))
@@ -41,6 +43,17 @@ def fold(facts: Collection[Fact], members: Members, policy: Policy) -> Group:
     by_key = {invoice.key: invoice for invoice in folded}
     owned = tuple(_owned(payment, by_key, members) for payment in sorted(payments, key=lambda each: each.key))
     return Group(owned, tuple(folded), tuple(sorted(fetches, key=lambda fetch: fetch.key)))
+
+
+def _retried_by_the_provider(
+    payment: PaymentView, invoices: Collection[InvoiceTold], named: Collection[Key]
+) -> bool | None:
+    """True where the newest failure of the payment's invoice says that Stripe tries again itself."""
+    if payment.state != "failed":
+        return None
+    failed = [each for each in invoices if each.outcome == "payment_failed" and each.invoice in named]
+    newest = max(failed, key=lambda each: (each.told.at, each.told.event_id), default=None)
+    return newest.provider_retries if newest else None
 
 
 def _only(kind: type[F], facts: Collection[Fact]) -> list[F]:

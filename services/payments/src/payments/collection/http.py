@@ -11,10 +11,14 @@ from contracts.envelope import Money
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection import queries
 from payments.collection.domain import AttemptState, Awaiting, InvoiceState, PaymentState
 from payments.deliveries.domain import Provider
+from payments.recovery import store as recovery
+from payments.recovery.domain import AttemptState as OwnAttemptState
+from payments.recovery.domain import Owner, State
 
 router = APIRouter(tags=["payments"])
 
@@ -64,12 +68,38 @@ class InvoiceSummary(BaseModel):
     paid_at: datetime | None
 
 
+class RetryView(BaseModel):
+    """Who tries again to collect a failed payment, and when. `why` is a code, `held_by` what holds it back."""
+
+    state: State
+    owner: Owner
+    why: str
+    number: int
+    planned_for: datetime | None
+    held_by: str | None
+    decline_class: str | None
+    decline_table: str
+
+
+class OwnAttemptView(BaseModel):
+    """One attempt of ours to collect again; `told` is what the provider answered."""
+
+    number: int
+    manual: bool
+    idempotency_key: str
+    state: OwnAttemptState
+    recorded_at: datetime
+    told: str | None
+
+
 class PaymentDetail(PaymentSummary):
-    """One payment with its attempts and its invoice."""
+    """One payment with its attempts, its invoice, and what is done where it has failed (`retry` is null until then)."""
 
     superseded: bool
     attempts: list[AttemptView]
     invoice: InvoiceSummary | None
+    retry: RetryView | None
+    retries: list[OwnAttemptView]
 
 
 @router.get("/payments", **documents(scope="payments:read", limit="read"))
@@ -105,6 +135,28 @@ async def get_payment(payment_id: UUID, tx: ReadTx) -> PaymentDetail:
         superseded=row.superseded,
         attempts=[AttemptView.model_validate(dict(attempt._mapping)) for attempt in attempts],
         invoice=None if invoice is None else _invoice(invoice),
+        retry=await _retry(tx.connection, str(payment_id)),
+        retries=[
+            OwnAttemptView.model_validate(dict(made))
+            for made in await recovery.attempts_of(tx.connection, str(payment_id))
+        ],
+    )
+
+
+async def _retry(connection: AsyncConnection, payment_id: str) -> RetryView | None:
+    stored = (await recovery.load(connection, [payment_id])).get(payment_id)
+    if stored is None:
+        return None
+    plan = stored.plan
+    return RetryView(
+        state=plan.state,
+        owner=plan.owner,
+        why=plan.why,
+        number=plan.number,
+        planned_for=plan.planned_for,
+        held_by=plan.held_by,
+        decline_class=plan.decline,
+        decline_table=plan.table,
     )
 
 

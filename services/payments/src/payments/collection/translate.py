@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from chassis.transaction import Cause, Draft
 from contracts.envelope import Actor, Entity, Money, Snapshot, Workflow
@@ -38,9 +38,16 @@ def cause_of(given: EventInput) -> Cause:
 
 
 def ingested(
-    given: EventInput, telling: Telling, ids: Ids, journal_ids: Sequence[str]
+    given: EventInput,
+    telling: Telling,
+    ids: Ids,
+    journal_ids: Sequence[str],
+    planned: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
 ) -> Draft[PaymentProviderEventIngested]:
-    """What a provider's event did. Its entity is the payment that it moved, else the provider event."""
+    """What a provider's event did. Its entity is the payment that it moved, else the provider event.
+
+    `planned` is what became of the payment's retry, before and after.
+    """
     payment = telling.payment
     body = PaymentProviderEventIngested(
         provider=given.event.identity.provider,
@@ -63,8 +70,8 @@ def ingested(
         entity,
         workflow,
         key=payment_id,
-        before=telling.before,
-        after=telling.after,
+        before=telling.before if planned is None or telling.before is None else {**telling.before, **planned[0]},
+        after=telling.after if planned is None or telling.after is None else {**telling.after, **planned[1]},
         reason=telling.reason,
     )
 

@@ -36,6 +36,8 @@ from payments.ledger import store as ledger
 from payments.ledger.store import NewJournal
 from payments.members import store as members
 from payments.members.store import Customer
+from payments.recovery import use_cases as recovery
+from payments.recovery.use_cases import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,9 @@ async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
             batch.add(each, applied)
     await store.add_facts(tx.connection, [NewFact(_input_id(each), fact) for each in given for fact in _facts(each)])
     await _save_views(tx, batch, ids)
+    plans = await recovery.replan(tx, list(batch.payments.values()), batch.invoices, ids, zone=rules.policy.zone)
     journal_ids = await _post(tx, batch, ids, rules)
-    await _tell(tx, given, batch, ids, journal_ids)
+    await _tell(tx, given, batch, ids, journal_ids, plans)
     await fetching.want(tx.connection, list(batch.fetches.values()))
     await queue.done(tx.connection, given)
 
@@ -140,7 +143,10 @@ async def _post(tx: Transaction, batch: _Batch, ids: Ids, rules: Rules) -> dict[
     return dict(await ledger.post(tx.connection, posted, at=real_now(), zone=rules.policy.zone))
 
 
-async def _tell(tx: Transaction, given: Sequence[Input], batch: _Batch, ids: Ids, journal_ids: dict[str, str]) -> None:
+async def _tell(
+    tx: Transaction, given: Sequence[Input], batch: _Batch, ids: Ids, journal_ids: dict[str, str], plans: Changes
+) -> None:
+    last = _last_told(batch)
     by_input = {each.pending_id: applied for each, applied in batch.applied}
     outcomes: list[deliveries.EventOutcome] = []
     for each in given:
@@ -151,7 +157,8 @@ async def _tell(tx: Transaction, given: Sequence[Input], batch: _Batch, ids: Ids
         elif isinstance(each, EventInput) and not isinstance(each, AlternativeInput):
             telling = (applied and applied.telling) or not_understood(each.event.type)
             view = _as_provider(tx, each)
-            view.emit(translate.ingested(each, telling, ids, posted))
+            planned = plans.take(last[each.pending_id]) if each.pending_id in last else None
+            view.emit(translate.ingested(each, telling, ids, posted, planned.shown() if planned else None))
             if applied is not None:
                 _tell_payments(view, applied, ids, told=telling.payment.key if telling.payment else None)
                 _tell_invoices(view, applied, ids)
@@ -161,7 +168,29 @@ async def _tell(tx: Transaction, given: Sequence[Input], batch: _Batch, ids: Ids
             )
         elif applied is not None and applied.changed:
             _tell_changes(tx, each, applied, ids, posted)
+    plans.tell({view.key: tx.automatically(_cause(each)) for each, done in batch.applied for view in done.payments})
     await deliveries.save_outcomes(tx.connection, outcomes, at=real_now())
+
+
+def _last_told(batch: _Batch) -> dict[int, Key]:
+    """Of each payment that events moved, the last of them: it shows what became of the payment's retry as well."""
+    last = {
+        applied.telling.payment.key: each.pending_id
+        for each, applied in batch.applied
+        if applied.telling and applied.telling.payment and applied.telling.outcome == "applied"
+    }
+    return {pending_id: key for key, pending_id in last.items()}
+
+
+def _cause(given: Input) -> Cause:
+    """What an input is called where something follows from it."""
+    match given:
+        case EventInput():
+            return translate.cause_of(given)
+        case FetchedInput(fetched_id=fetched_id):
+            return Cause(fetched_id)
+        case _:
+            return Cause(f"refold-{given.pending_id}")
 
 
 def _as_provider(tx: Transaction, given: EventInput) -> Transaction:
@@ -171,10 +200,10 @@ def _as_provider(tx: Transaction, given: EventInput) -> Transaction:
 def _tell_changes(tx: Transaction, given: Input, applied: Applied, ids: Ids, journal_ids: Sequence[str]) -> None:
     """What an input other than a provider event did to payments and invoices."""
     match given:
-        case RefoldInput(pending_id=number):
-            view = tx.automatically(Cause(f"refold-{number}"))
-        case FetchedInput(fetched_id=fetched_id, key=key):
-            view = tx.acting(translate.provider_actor(key.provider), Cause(fetched_id))
+        case RefoldInput():
+            view = tx.automatically(_cause(given))
+        case FetchedInput(key=key):
+            view = tx.acting(translate.provider_actor(key.provider), _cause(given))
         case EventInput():
             view = _as_provider(tx, given)
         case _:

@@ -78,19 +78,19 @@ class ProviderClients:
         match key.provider, key.kind:
             case "stripe", kind if kind == CHARGE:
                 account = {} if key.account == OWN_ACCOUNT else {"Stripe-Account": key.account}
-                return await _get(self.stripe, key, f"/v1/charges/{_segment(key, key.id)}", account)
+                return await _get(self.stripe, key, f"/v1/charges/{segment(key, key.id)}", account)
             case "gocardless", kind if kind == DEBIT:
                 return await self._debit(key)
             case _:
                 raise ObjectNotReadError(key, "there is no address for it")
 
     async def _debit(self, key: Key) -> bytes:
-        payment = _object(key, await _get(self.gocardless, key, f"/payments/{_segment(key, key.id)}"))
+        payment = _object(key, await _get(self.gocardless, key, f"/payments/{segment(key, key.id)}"))
         described = payment.get("payments")
         links = described.get("links") if isinstance(described, dict) else None
         mandate = links.get("mandate") if isinstance(links, dict) else None
         if isinstance(mandate, str) and mandate:
-            payment |= _object(key, await _get(self.gocardless, key, f"/mandates/{_segment(key, mandate)}"))
+            payment |= _object(key, await _get(self.gocardless, key, f"/mandates/{segment(key, mandate)}"))
         return orjson.dumps(payment)
 
     async def aclose(self) -> None:
@@ -99,7 +99,7 @@ class ProviderClients:
         await self.gocardless.aclose()
 
 
-def _segment(key: Key, id_: str) -> str:
+def segment(key: Key, id_: str) -> str:
     """The id as one segment of a path: whatever it holds, it leads nowhere else."""
     if id_ in {".", ".."}:
         raise ObjectNotReadError(key, "there is no address for it")

@@ -54,6 +54,7 @@ def invoice(source: Source, given: Given, outcome: InvoiceOutcome) -> InvoiceTol
         charges=charges,
         paid_at=instant_or_none(moments, "paid_at") if outcome == "paid" else None,
         due_at=instant_or_none(given, "due_date"),
+        provider_retries=True if outcome == "payment_failed" and given.get("next_payment_attempt") else None,
     )
 
 

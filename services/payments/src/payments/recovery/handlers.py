@@ -1,0 +1,29 @@
+"""What people decided about payments in recovery, as the tasks service tells it."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from chassis.consumer import Consumer
+from chassis.transaction import Transaction
+from contracts.envelope import Event
+from contracts.events import OperationalTaskUpdated
+from contracts.tasks import PAYMENT_RECOVERY
+from contracts.topics import TASKS_EVENTS
+
+from payments.recovery import use_cases
+from payments.recovery.translate import payment_id_of
+
+consumer = Consumer("payments.outcomes", reads=[TASKS_EVENTS])
+_ZONE = ZoneInfo("Australia/Sydney")
+
+
+@consumer.on(OperationalTaskUpdated)
+async def act_on_the_outcome_of_a_recovery_task(tx: Transaction, event: Event[OperationalTaskUpdated]) -> None:
+    """Retry, close or leave alone, as the task's outcome says; tasks of other kinds are none of ours."""
+    body = event.data.body
+    payment_id = payment_id_of(body.task.dedupe_key)
+    if body.task.kind != PAYMENT_RECOVERY or payment_id is None or body.change not in ("completed", "cancelled"):
+        return
+    outcome = body.task.outcome.code if body.change == "completed" and body.task.outcome else "cancelled"
+    await use_cases.decided(tx, payment_id, outcome, zone=_ZONE)
