@@ -12,10 +12,14 @@ from typing import Any, Final
 import httpx
 import uvicorn
 from chassis.service import Runtime
+from contracts.envelope import RawEvent
+from contracts.registry import decode
 from contracts.roles import Role
+from gateway.door import Door
 from gateway.local_issuer import STAFF, LocalIssuer
 from gateway.main import service
 from gateway.settings import UPSTREAMS, GatewaySettings
+from sqlalchemy import text
 from starlette.types import ASGIApp
 
 from tests.support.infrastructure import TemporaryDatabase
@@ -28,10 +32,11 @@ NOBODY_LISTENS: Final = "http://127.0.0.1:9"
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[str]:
+async def listening(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     """Serve `app` on a socket of its own; yields its address."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         server = uvicorn.Server(
             uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
         )
@@ -79,8 +84,19 @@ class Gateway:
     runtime: Runtime[GatewaySettings]
     http: httpx.AsyncClient
 
+    @property
+    def door(self) -> Door:
+        assert isinstance(self.runtime.resources, Door)
+        return self.runtime.resources
+
     def token(self, role: Role = "owner") -> str:
         return LocalIssuer(ISSUER_KEY).token(STAFF[role], [role])
+
+    async def told(self) -> list[RawEvent]:
+        """The events that wait in the outbox, in their order."""
+        async with self.runtime.database.reading() as tx:
+            rows = await tx.connection.execute(text("SELECT value FROM gateway.outbox ORDER BY id"))
+            return [decode(row.value) for row in rows]
 
     async def call(self, method: str, path: str, *, role: Role | None = "owner", **given: Any) -> httpx.Response:
         """A request by somebody who holds `role`; by nobody where that is None."""
@@ -89,15 +105,13 @@ class Gateway:
 
 
 @asynccontextmanager
-async def a_gateway(
-    database: TemporaryDatabase, kafka: str = "127.0.0.1:9", prefix: str = "", **settings: Any
-) -> AsyncIterator[Gateway]:
-    """Run the gateway; services that are not named are away. No part runs unless `parts` is asked for."""
+async def a_gateway(database: TemporaryDatabase, **settings: Any) -> AsyncIterator[Gateway]:
+    """Run the gateway without its relay; services that are not named are away."""
     given: dict[str, Any] = {
         **{f"{name.replace('-', '_')}_url": NOBODY_LISTENS for name in UPSTREAMS},
         "database_url": database.url_for("gateway"),
-        "kafka_bootstrap_servers": kafka,
-        "topic_prefix": prefix,
+        "kafka_bootstrap_servers": "127.0.0.1:9",
+        "relay": False,
         "token_private_key": PRIVATE_KEY,
         "token_public_keys": PUBLIC_KEY,
         "session_secret": SECRET,

@@ -19,8 +19,8 @@ def payments() -> Standing:
 
 
 @pytest.fixture
-async def gateway(gateway_database: TemporaryDatabase, payments: Standing) -> AsyncIterator[Gateway]:
-    async with listening(payments) as url, a_gateway(gateway_database, payments_url=url) as running:
+async def gateway(no_database: TemporaryDatabase, payments: Standing) -> AsyncIterator[Gateway]:
+    async with listening(payments) as url, a_gateway(no_database, payments_url=url) as running:
         yield running
 
 
@@ -111,9 +111,9 @@ async def test_a_body_beyond_the_limit_reaches_no_service(gateway: Gateway, paym
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_service_that_refuses_the_door_is_unavailable_not_the_callers_fault(
-    status: int, gateway_database: TemporaryDatabase
+    status: int, no_database: TemporaryDatabase
 ) -> None:
-    async with listening(replying(status)) as url, a_gateway(gateway_database, payments_url=url) as gateway:
+    async with listening(replying(status)) as url, a_gateway(no_database, payments_url=url) as gateway:
         answer = await gateway.call("GET", "/v1/payments")
 
     assert (answer.status_code, answer.json()["missing"]) == (503, ["payments"])

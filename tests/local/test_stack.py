@@ -1,140 +1,18 @@
-"""The `backbone` command, as a person uses it: up, up again, killed, up, interrupted, down, reset.
-
-One stack, with the real services, serves all tests of a running one; those of a stopped one stand together at the end.
-"""
+"""The `backbone` command, as a person uses it while a stack is up: up again, killed, up, asked, told."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import signal
-import socket
 import stat
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import httpx
+import jwt
 import psutil
 import pytest
-from backbone import processes
 from backbone.catalogue import BY_NAME
 from backbone.health import is_ready
-from backbone.kafka import Broker, serves
-from backbone.postgres import Cluster
-from backbone.stack import MARK
-from backbone.state import State
 from backbone.waiting import SILENT, wait_for
 
-LIMIT_SECONDS = 240
-
-
-class Command:
-    """The command, in a place of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("BACKBONE_")}
-        self.environment["BACKBONE_HOME"] = str(home)
-
-    def __call__(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "backbone", *arguments],
-            env=self.environment | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_SECONDS,
-        )
-        assert done.returncode == code, done.stderr
-        return done
-
-    def begun(self, *arguments: str) -> subprocess.Popen[str]:
-        """The command, not waited for."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "backbone", *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    @property
-    def state(self) -> State:
-        return State.load(self.home / "state.json")
-
-    def status(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self("status", "--json").stdout)
-        return document
-
-    def running(self) -> list[processes.Process]:
-        """Everything of this stack that runs, whether the state knows it or not."""
-        found = set(processes.marked(MARK, str(self.home)))
-        return [*found, *servers_on(self.home)]
-
-
-def servers_on(home: Path) -> list[processes.Process]:
-    """PostgreSQL and Java processes that work on this stack's data."""
-    found = []
-    for process in psutil.process_iter(["pid", "name", "cmdline"]):
-        words = process.info["cmdline"] or []
-        if process.info["name"] in {"postgres", "java"} and any(str(home) in word for word in words):
-            found.append(processes.Process.of(process.info["pid"]))
-    return found
-
-
-@pytest.fixture(scope="module")
-def command() -> Iterator[Command]:
-    home = Path(tempfile.mkdtemp(prefix="backbone-stack-"))
-    home.chmod(0o711)
-    command = Command(home)
-    try:
-        yield command
-    finally:
-        command("reset", "--yes")
-        assert command.running() == []
-        shutil.rmtree(home)
-
-
-@pytest.fixture
-def backbone(command: Command) -> Command:
-    """The command, with a stack that is up."""
-    state = command.state
-    if not state.is_up or not all(process.running for _, process in state.processes()):
-        command("up")
-    return command
-
-
-@pytest.fixture
-def stopped(command: Command) -> Command:
-    """The command, with a stack that has been up and is down."""
-    if command.state.is_up:
-        command("down")
-    assert command.running() == []
-    return command
-
-
-def left_alone(before: dict[str, int], after: dict[str, int]) -> set[str]:
-    """The instances that are the same processes as before."""
-    return {instance for instance, pid in before.items() if after.get(instance) == pid}
-
-
-def pids(status: dict[str, Any]) -> dict[str, int]:
-    return {one["instance"]: one["pid"] for service in status["services"].values() for one in service["processes"]}
-
-
-async def scalar(url: str, query: str) -> object:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        return await connection.fetchval(query)
-    finally:
-        await connection.close(timeout=10)
+from tests.local.conftest import LIMIT_SECONDS, Command, left_alone, pids, scalar
 
 
 def test_status_has_the_form_that_others_read(backbone: Command) -> None:
@@ -263,9 +141,8 @@ def test_a_setting_that_a_service_does_not_know_is_explained(backbone: Command) 
     assert pids(backbone.status()) == before
 
 
-@pytest.mark.parametrize("words", [("migrate",), ("topics", "apply"), ("topics", "list"), ("clock", "show")])
+@pytest.mark.parametrize("words", [("topics", "apply"), ("topics", "list"), ("clock", "show")])
 def test_the_other_commands_can_be_given_at_any_time(backbone: Command, words: tuple[str, ...]) -> None:
-    backbone(*words)
     backbone(*words)
 
 
@@ -275,6 +152,22 @@ def test_a_token_opens_what_its_role_may_see(backbone: Command) -> None:
     asked = f"{payments}/payments?reference=none"
     assert httpx.get(asked).status_code == 401
     assert httpx.get(asked, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+def test_a_token_without_a_service_is_one_for_the_gateway_and_says_who_acts(backbone: Command) -> None:
+    token = backbone("token", "--role", "billing").stdout.strip()
+    services = backbone.status()["services"]
+    asked = {"Authorization": f"Bearer {token}"}
+    assert httpx.get(f"{services['gateway']['url']}/v1/payments?reference=none", headers=asked).status_code == 200
+    # What staff show to the gateway opens nothing behind it.
+    assert httpx.get(f"{services['payments']['url']}/payments?reference=none", headers=asked).status_code == 401
+    coach = backbone("token", "--role", "coach").stdout.strip()
+    refused = httpx.get(
+        f"{services['gateway']['url']}/v1/payments?reference=none", headers={"Authorization": f"Bearer {coach}"}
+    )
+    assert refused.status_code == 403
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (claims["sub"], claims["name"], claims["roles"]) == ("maria-rossi", "Maria Rossi", ["billing"])
 
 
 def test_the_clock_moves_for_everybody_and_keeps_its_place(backbone: Command) -> None:
@@ -326,63 +219,3 @@ def test_two_commands_at_once_wait_for_each_other(backbone: Command) -> None:
         _, said = one.communicate(timeout=LIMIT_SECONDS)
         assert one.returncode == 0, said
     assert len(backbone.running()) == len(backbone.state.processes())
-
-
-def test_down_may_be_repeated(stopped: Command) -> None:
-    stopped("down")
-    assert "the stack is not up" in stopped("status", code=1).stderr
-    assert "the stack is not up" in stopped("migrate", code=1).stderr
-
-
-def test_ctrl_c_leaves_nothing_that_was_started(stopped: Command) -> None:
-    interrupted = stopped.begun("up")
-    wait_for("PostgreSQL to run", lambda: bool(servers_on(stopped.home)), limit_seconds=60, progress=SILENT)
-    interrupted.send_signal(signal.SIGINT)
-    _, said = interrupted.communicate(timeout=60)
-
-    assert interrupted.returncode == 130
-    assert "interrupted" in said
-    assert "Traceback" not in said
-    assert stopped.running() == []
-    assert not stopped.state.is_up
-
-
-def test_a_failed_up_stops_what_it_started(stopped: Command) -> None:
-    failed = stopped("up", code=1, AUDIT_HTTP_PORT="none")
-    assert "AUDIT_HTTP_PORT must be a port from 1 to 65535, not none" in failed.stderr
-    assert stopped.running() == []
-
-
-def test_a_port_that_is_insisted_on_and_taken(stopped: Command) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        failed = stopped("up", code=1, BACKBONE_PORTS=f"postgres={port}")
-    assert f"port {port} is taken, and BACKBONE_PORTS wants it for postgres" in failed.stderr
-    assert stopped.running() == []
-
-
-async def test_servers_that_are_given_are_used_and_left_alone(private_postgres: Cluster, private_kafka: Broker) -> None:
-    with tempfile.TemporaryDirectory(prefix="backbone-given-") as home:
-        command = Command(Path(home))
-        command.environment |= {
-            "BACKBONE_POSTGRES_URL": private_postgres.admin_url,
-            "BACKBONE_KAFKA": private_kafka.bootstrap_servers,
-        }
-        command("up")
-        try:
-            status = command.status()
-            assert status["postgres"]["admin_url"] == private_postgres.admin_url
-            assert all(service["ready"] for service in status["services"].values())
-            assert servers_on(command.home) == []
-        finally:
-            command("reset", "--yes")
-    assert await scalar(private_postgres.admin_url, "SELECT has_schema_privilege('payments', 'payments', 'USAGE')")
-    assert serves(private_kafka.port)
-
-
-def test_a_given_server_that_lets_nobody_in_is_one_sentence(postgres: str, tmp_path: Path) -> None:
-    wrong = urlsplit(postgres)
-    wrong = wrong._replace(netloc=f"postgres:wrong@{wrong.netloc.rpartition('@')[2]}")
-    command = Command(tmp_path / "home")
-    failed = command("up", code=1, BACKBONE_POSTGRES_URL=urlunsplit(wrong), BACKBONE_KAFKA="127.0.0.1:1")
-    assert "PostgreSQL at BACKBONE_POSTGRES_URL does not let us in: password authentication failed" in failed.stderr

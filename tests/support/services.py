@@ -134,7 +134,10 @@ async def running(
     service: Service[S], database: TemporaryDatabase, servers: str, prefix: str, **settings: Any
 ) -> AsyncIterator[RunningService[S]]:
     """Run the service with all of its parts; `settings` are what differs from the defaults."""
-    prefixed = [Topic(**{**_fields(topic), "name": prefix + topic.name, "partitions": 2}) for topic in TOPICS]
+    prefixed = [
+        Topic(**{**_fields(topic), "name": prefix + topic.name, "partitions": min(topic.partitions, 2)})
+        for topic in TOPICS
+    ]
     await asyncio.to_thread(topics.apply, servers, prefixed)
     given = {
         "database_url": database.url_for(service.name),

@@ -66,8 +66,8 @@ class IncidentState(Wire):
 class ProviderIncidentUpdated(Payload):
     """An incident changed.
 
-    `change`: opened, acknowledged, mitigated, resolved, reviewed, escalated, assigned, noted (an entry of its
-    timeline), recovered (what it is about works again).
+    `change`: opened, acknowledged, mitigated, resolved, escalated, assigned, noted (an entry of its timeline),
+    recovered (what it is about works again), reopened (it fails again). A review is told by `provider.health.reviewed`.
     """
 
     change: Change

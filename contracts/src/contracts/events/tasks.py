@@ -55,8 +55,9 @@ class TaskOutcome(Wire):
 class OperationalTaskRequested(Payload):
     """Open a task, or note another occurrence on the open one with this `dedupe_key`. The entity's id is that key.
 
-    `fields` fill the title's template of the kind. Of `due_on` (the end of that business day) and `due_at` one is
-    given at most. `gates` are the board's items that an open task of this holds back. Keyed by the dedupe key.
+    `fields` fill the title's template of the kind, and are kept; `member_id` among them says whom the task is about.
+    Of `due_on` (the end of that business day) and `due_at` one is given at most. `gates` are the board's items that an
+    open task of this holds back. Keyed by the dedupe key.
     """
 
     dedupe_key: str
@@ -87,6 +88,8 @@ class TaskState(Wire):
     owner: Named | None = None
     due_on: date | None = None
     due_at: Instant | None = None
+    start_by: Instant | None = None
+    note: str | None = None
     blocked: TaskBlocked | None = None
     outcome: TaskOutcome | None = None
     source: TaskSource
@@ -107,8 +110,9 @@ class TaskState(Wire):
 class OperationalTaskUpdated(Payload):
     """A task changed. Emitted once per accepted command, after the change.
 
-    `change`: opened, claimed, released, assigned, rescheduled, blocked, unblocked, started, completed, cancelled,
-    reopened, commented on, noted again (another occurrence of what it is about), withdrawn (entered in error).
+    `change`: opened, claimed, released, assigned, rescheduled, reprioritised, blocked, unblocked, started, completed,
+    cancelled, reopened, commented on, noted again (another occurrence of what it is about), withdrawn (entered in
+    error).
     """
 
     change: Change

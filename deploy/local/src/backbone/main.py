@@ -14,14 +14,13 @@ from zoneinfo import ZoneInfo
 
 import typer
 from chassis import clock as chassis_clock
-from chassis.tokens import TOKEN_LIFETIME, mint
-from contracts.envelope import Actor
-from contracts.roles import Role, scopes_of
+from chassis.tokens import TOKEN_LIFETIME
+from contracts.roles import Role
 from contracts.topics import TOPICS
 from rich.console import Console
 from rich.table import Table
 
-from backbone import durations, stack, topics
+from backbone import durations, identity, stack, topics
 from backbone.catalogue import BY_NAME, SERVICES
 from backbone.faults import LocalError, explaining_lines
 from backbone.logs import follow, show
@@ -35,6 +34,7 @@ from backbone.story.page import new_console
 from backbone.story.play import play
 from backbone.terminal import CONSOLE, Terminal
 
+GATEWAY: Final = "gateway"
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 SETTINGS_HELP: Final = "Settings, from the environment: " + "; ".join(
@@ -81,11 +81,12 @@ def up(
         opened.up(counts)
         document = status_of(opened.state, opened.around, opened.credentials)
     _print_status(document)
+    Console().print(f"\nThe staff console: {document['services'][GATEWAY]['url']}/  (sign in by choosing a role)")
 
 
 @app.command()
 def demo() -> None:
-    """Start what does not run yet, play one member's month through it, and check all that it claims."""
+    """Start what does not run yet, play the whole story through it, and check all that it claims."""
     console = new_console()
     terminal = Terminal(console)
     with _stack(terminal) as opened:
@@ -177,19 +178,27 @@ def topics_list() -> None:
 @app.command()
 def token(
     role: Annotated[str, typer.Option(help=f"Whose rights: {', '.join(get_args(Role))}.")],
-    service: Annotated[str, typer.Option("--for", help="The one service that accepts the token.")] = "payments",
-    name: Annotated[str, typer.Option(help="Who acts, as the audit log will say.")] = "Maria Rossi",
+    service: Annotated[
+        str, typer.Option("--for", help="Who accepts the token: the gateway, or one service behind it.")
+    ] = GATEWAY,
+    name: Annotated[
+        str | None, typer.Option(help="Who acts, as the audit log will say; else whom the role has.")
+    ] = None,
 ) -> None:
-    """Mint an internal token, valid for a minute."""
+    """Mint a token: one for the gateway lives for an hour, one for a service behind it for a minute."""
     if role not in get_args(Role):
         raise LocalError(f"{role} is no role; these are: {', '.join(get_args(Role))}")
     if service not in BY_NAME:
         raise LocalError(f"{service} is no service; these are: {', '.join(BY_NAME)}")
-    actor = Actor(kind="staff", id=name.lower().replace(" ", "."), name=name)
-    key = _looked_at().credentials.token_private_key
-    print(mint(key, audience=service, actor=actor, scopes=scopes_of(cast(Role, role))))
+    credentials, known = _looked_at().credentials, cast(Role, role)
+    who = identity.staff(known, name)
+    if service == GATEWAY:
+        print(identity.for_gateway(credentials, who, known))
+    else:
+        print(identity.for_service(credentials, who, known, service))
     if sys.stdout.isatty():
-        CONSOLE.print(f"accepted by {service} for {TOKEN_LIFETIME.seconds} s")
+        lifetime = identity.LIFETIME if service == GATEWAY else TOKEN_LIFETIME
+        CONSOLE.print(f"accepted by {service} for {lifetime}, as {who.name}")
 
 
 @clock_app.command("show")

@@ -202,7 +202,8 @@ class Consumer:
             return await self._batch_handler(tx, records)
         for record in records:
             event = record.event
-            await self._handlers[event.type, event.version](tx.caused_by(event), record._typed)  # type: ignore[arg-type]
+            view = tx.caused_by(event, record.pointer)
+            await self._handlers[event.type, event.version](view, record._typed)  # type: ignore[arg-type]
         return None
 
     async def set_aside(self, tx: Transaction, schema: str, record: Record, error: Exception) -> None:

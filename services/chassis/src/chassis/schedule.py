@@ -120,6 +120,7 @@ class Schedule(Poller):
         self._limits = limits or ScheduleLimits()
         self.idle_seconds = self._limits.poll_seconds
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._claiming = asyncio.Lock()
         self._claim, self._settle, self._postpone = _statements(self.rows)
 
     @abstractmethod
@@ -128,12 +129,13 @@ class Schedule(Poller):
 
     async def step(self) -> int:
         """Claim what is due and start it; returns how many rows that were."""
-        free = self._limits.at_once - len(self._in_flight)
-        found = await self._claimed(free) if free > 0 else []
-        for due in found:
-            task = asyncio.create_task(self._executed(due), name=f"{self.name} {due.key}")
-            self._in_flight.add(task)
-            task.add_done_callback(self._ended_one)
+        async with self._claiming:  # so that whoever drains sees in flight what the running part has just claimed
+            free = self._limits.at_once - len(self._in_flight)
+            found = await self._claimed(free) if free > 0 else []
+            for due in found:
+                task = asyncio.create_task(self._executed(due), name=f"{self.name} {due.key}")
+                self._in_flight.add(task)
+                task.add_done_callback(self._ended_one)
         return len(found)
 
     async def close(self) -> None:

@@ -80,7 +80,8 @@ class Service(Generic[S]):
     metadata: MetaData
     routers: Sequence[APIRouter] = ()
     ingress: Callable[[Runtime[S]], Ingress] | None = None
-    consumers: Sequence[Consumer] = ()
+    consumers: Sequence[Consumer | Callable[[Runtime[S]], Consumer]] = ()
+    """Each as it is, or made from what the process was told."""
     workers: Sequence[Callable[[Runtime[S]], Part]] = ()
     retriers: Callable[[Runtime[S]], Mapping[str, Retrier]] | None = None
     resources: Callable[[Runtime[S]], AbstractAsyncContextManager[object]] | None = None
@@ -235,7 +236,8 @@ class Runtime(Generic[S]):
         if settings.relay:
             parts += [Relay.of(self.database, settings), OutboxWatch.of(self.database, settings)]
         if settings.consume:
-            parts += [consumer.runner(self.database, settings) for consumer in service.consumers]
+            made = [each if isinstance(each, Consumer) else each(self) for each in service.consumers]
+            parts += [consumer.runner(self.database, settings) for consumer in made]
         if settings.work and service.keeps_keys:
             parts.append(KeyPruner(self.database, retention_hours=settings.idempotency_retention_hours))
         if settings.work:

@@ -37,11 +37,15 @@ class NobodyActsError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What led to a change: the whole chain's id, the event or request just before, and its trace."""
+    """What led to a change: the whole chain's id, the event or request just before, and its trace.
+
+    `pointer` is where that event lies, for one that came from a topic: `payments-events/3/1042`.
+    """
 
     correlation_id: str
     causation_id: str | None = None
     traceparent: str | None = None
+    pointer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +101,13 @@ class Transaction:
         """A view of the same transaction in which `actor` acts because of `cause`."""
         return Transaction(self.service, self.connection, self.now, actor, cause, self.outgoing)
 
-    def caused_by(self, event: RawEvent | Event[P]) -> Transaction:
+    def caused_by(self, event: RawEvent | Event[P], pointer: str | None = None) -> Transaction:
         """A view of the same transaction in which this service acts because of `event`.
 
         What the event calls itself is bounded: it must never be why a dead letter that tells of it cannot be emitted.
         """
         traceparent = event.traceparent if event.traceparent and len(event.traceparent) <= ID_MAX_CHARACTERS else None
-        return self.automatically(Cause(bounded(event.correlationid), bounded(event.id), traceparent))
+        return self.automatically(Cause(bounded(event.correlationid), bounded(event.id), traceparent, pointer))
 
     def automatically(self, cause: Cause) -> Transaction:
         """A view of the same transaction in which this service acts by itself because of `cause`."""

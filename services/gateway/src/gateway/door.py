@@ -53,7 +53,10 @@ class Door:
     issuer: LocalIssuer | None
 
     async def identify(self, request: Request) -> Caller:
-        """Who calls an operation. Raises Problem: 401, 403 (another site's page), 429, 503."""
+        """Who calls an operation; asked once for each request. Raises Problem: 401, 403 (another site), 429, 503."""
+        known = request.scope.get(CALLER_KEY)
+        if isinstance(known, Caller):
+            return known
         context = RequestContext.of(request.scope)
         try:
             caller = await self.authenticator.caller(request)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request
 from gateway.door import door_of
 from gateway.members import Composer, MemberPage
 
-PAGE_SECONDS: Final = 1.8
+PAGE_SECONDS: Final = 1.6
 """What a composed answer may take: it is to be there within two seconds."""
 router = APIRouter(prefix="/v1", tags=["members"])
 MemberId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="The caller's id")]

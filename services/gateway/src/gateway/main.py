@@ -9,6 +9,7 @@ from chassis.service import Part, Runtime, Service
 from chassis.web import Identify, Refused
 
 from gateway import documenting, door, doorstep, http, proxy, tables
+from gateway.board import http as board_http
 from gateway.door import Door
 from gateway.limiting import LimiterWatch
 from gateway.settings import GatewaySettings
@@ -38,7 +39,7 @@ service = Service(
     "gateway",
     GatewaySettings,
     metadata=tables.metadata,
-    routers=[http.router],
+    routers=[http.router, board_http.router],
     resources=door.opened,
     identify=_identify,
     refused=_refused,

@@ -42,7 +42,7 @@ def _rate(value: str) -> str:
 
 
 def _storage(value: str) -> str:
-    if not value.startswith(("memory://", "valkey://", "redis://", "rediss://", "valkeys://")):
+    if "://" not in value:
         raise ValueError("must look like memory:// or valkey://host:port")
     return value
 
@@ -61,7 +61,7 @@ class GatewaySettings(Settings):
     tasks_url: Urls = Field(description="Where tasks is; several processes separated by commas")
     audit_url: Urls = Field(description="Where audit is; several processes separated by commas")
     upstream_timeout_seconds: float = Field(
-        1.5, gt=0, le=60, description="Longest wait for a service, all of its processes together"
+        1.2, gt=0, le=60, description="Longest wait for a service, all of its processes together"
     )
     upstream_connect_timeout_seconds: float = Field(0.4, gt=0, description="Longest wait for one connection")
     upstream_max_connections: int = Field(64, ge=1, le=1_000, description="Connections to one service")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
@@ -117,6 +117,11 @@ class Upstream:
         log.warning("upstream.away", upstream=self.name, target=target.partition("?")[0], outcome=_said(last))
         return last
 
+    def each(self, target: str, headers: Mapping[str, str]) -> Sequence[Coroutine[Any, Any, Outcome]]:
+        """Read `target` of every process, one call for each: what a process says of itself."""
+        seconds = self._limits.timeout_seconds
+        return [self._ask_one("GET", url, target, headers, None, seconds) for url in self._urls]
+
     def _in_turn(self) -> list[str]:
         """Every process once, a different one first each time, those that have just failed last."""
         self._next = (self._next + 1) % max(1, len(self._urls))
@@ -187,6 +192,13 @@ class Upstreams:
         target = f"{path}?{urlencode(params)}" if params else path
         return await self.send("GET", service, target, caller, context)
 
+    def everywhere(
+        self, service: str, path: str, caller: Identity, context: RequestContext
+    ) -> Sequence[Coroutine[Any, Any, Outcome]]:
+        """Read `path` (encoded) of every process of `service` as `caller`: one call for each."""
+        headers = self._headers(service, caller, context, context.traceparent)
+        return self._upstreams[service].each(path, headers)
+
     async def send(
         self,
         method: str,
@@ -199,18 +211,20 @@ class Upstreams:
         body: bytes | None = None,
     ) -> Outcome:
         """Do `method` on `target` (path and query, encoded) at `service` as `caller`."""
+        with _traced(f"{method} {service}", context) as traceparent:
+            given = {**self._headers(service, caller, context, traceparent), **(headers or {})}
+            return await self._upstreams[service].ask(method, target, given, body)
+
+    def _headers(self, service: str, caller: Identity, context: RequestContext, traceparent: str) -> Mapping[str, str]:
         token = self._minter.token(
             audience=service, actor=caller.actor, scopes=caller.scopes & self._scopes.get(service, caller.scopes)
         )
-        with _traced(f"{method} {service}", context) as traceparent:
-            given = {
-                "Authorization": f"Bearer {token}",
-                "X-Request-Id": context.request_id,
-                "traceparent": traceparent,
-                "Accept-Encoding": "identity",
-                **(headers or {}),
-            }
-            return await self._upstreams[service].ask(method, target, given, body)
+        return {
+            "Authorization": f"Bearer {token}",
+            "X-Request-Id": context.request_id,
+            "traceparent": traceparent,
+            "Accept-Encoding": "identity",
+        }
 
 
 def as_itself(*scopes: str) -> Identity:

@@ -2,13 +2,67 @@
 
 from __future__ import annotations
 
-from chassis import cli
-from chassis.service import Service
+from datetime import timedelta
 
-from provider_health import tables
+from chassis import cli
+from chassis.schedule import ScheduleLimits
+from chassis.service import Part, Runtime, Service
+
+from provider_health import handlers, measures, tables
+from provider_health.checks import http as checks_http
+from provider_health.checks.jobs import Checks, registered
+from provider_health.checks.providers import HttpProbes
+from provider_health.incidents import http as incidents_http
+from provider_health.incidents.reactions import Policy
+from provider_health.pauses import http as pauses_http
+from provider_health.pauses.jobs import Expiries, Heartbeat
 from provider_health.settings import ProviderHealthSettings
 
-service = Service("provider-health", ProviderHealthSettings, metadata=tables.metadata)
+_POLL_SECONDS = 0.5
+_RECORDING_SECONDS = 5.0
+_LEASE_MARGIN_SECONDS = 5.0
+
+
+def policy(settings: ProviderHealthSettings) -> Policy:
+    """What is done without asking, by the settings."""
+    return Policy(pauses=settings.pause_on_outage, pause_lasts=timedelta(hours=settings.outage_pause_hours))
+
+
+def _checks(runtime: Runtime[ProviderHealthSettings]) -> Part:
+    settings = runtime.settings
+    return Checks(
+        runtime.database,
+        HttpProbes.of(settings),
+        registered(settings),
+        policy(settings),
+        dwell_seconds=settings.check_dwell_seconds,
+        grace_seconds=settings.door_grace_seconds,
+        limits=ScheduleLimits(
+            execution_max_seconds=settings.check_timeout_seconds + _RECORDING_SECONDS,
+            lease_margin_seconds=_LEASE_MARGIN_SECONDS,
+            poll_seconds=_POLL_SECONDS,
+        ),
+    )
+
+
+def _expiries(runtime: Runtime[ProviderHealthSettings]) -> Part:
+    return Expiries(runtime.database, limits=ScheduleLimits(poll_seconds=_POLL_SECONDS))
+
+
+def _heartbeat(runtime: Runtime[ProviderHealthSettings]) -> Part:
+    return Heartbeat(runtime.database, every_seconds=runtime.settings.heartbeat_seconds)
+
+
+service = Service(
+    "provider-health",
+    ProviderHealthSettings,
+    metadata=tables.metadata,
+    routers=[checks_http.router, incidents_http.router, pauses_http.router],
+    consumers=[handlers.consumer],
+    workers=[_checks, _expiries, _heartbeat],
+    retriers=lambda runtime: {handlers.consumer.name: handlers.consumer.retrier(runtime.database.schema)},
+    measures=lambda _: [measures.provider_states, measures.severe_incidents],
+)
 
 
 def run() -> int:

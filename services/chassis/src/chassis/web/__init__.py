@@ -17,6 +17,7 @@ from chassis.web.operations import CallerIdentity, ReadTx, Tx, web_state
 from chassis.web.pages import Listed, Page
 from chassis.web.preconditions import IfMatch
 from chassis.web.problems import (
+    BAD_CURSOR,
     BAD_REQUEST,
     BODY_TOO_LARGE,
     CATALOGUE,
@@ -37,6 +38,7 @@ from chassis.web.problems import (
 from chassis.web.state import Identify, Refused, WebState
 
 __all__ = [
+    "BAD_CURSOR",
     "BAD_REQUEST",
     "BODY_TOO_LARGE",
     "CATALOGUE",

@@ -1,0 +1,125 @@
+"""Incidents as other services hear of them, and what incidents hear from others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+from chassis.transaction import Draft
+from contracts.envelope import Entity, Money, Snapshot, Workflow
+from contracts.events import (
+    IncidentState,
+    Named,
+    OperationalTaskRequested,
+    ProviderHealthReviewed,
+    ProviderIncidentUpdated,
+    TaskSource,
+)
+from contracts.tasks import INCIDENT_PREVENTION
+
+from provider_health.incidents.domain import Incident, prevention_key
+
+ENDED: Final = frozenset({"succeeded", "paid_out", "cancelled", "charged_back", "processing", "submitted", "created"})
+
+
+def updated(
+    before: Incident | None, after: Incident, change: str, *, reason: str | None = None, note: str | None = None
+) -> Draft[ProviderIncidentUpdated]:
+    """The event that tells of a change."""
+    return Draft(
+        body=ProviderIncidentUpdated(change=change, incident=state_of(after), note=note),
+        entity=Entity(type="incident", id=after.id),
+        workflow=Workflow(name="incident", id=after.id),
+        before=None if before is None else snapshot(before),
+        after=snapshot(after),
+        reason=reason,
+    )
+
+
+def reviewed(
+    before: Incident, after: Incident, *, filters: Mapping[str, str], counts: Mapping[str, int]
+) -> Draft[ProviderHealthReviewed]:
+    """The event that tells of a review: the one event of that step."""
+    return Draft(
+        body=ProviderHealthReviewed(
+            incident=Named(id=after.id, name=after.title),
+            decision=after.decision or "",
+            filters=dict(filters),
+            counts=dict(counts),
+            replay_ids=after.replay_ids,
+            prevention_task_id=after.prevention_task_id,
+        ),
+        entity=Entity(type="incident", id=after.id),
+        workflow=Workflow(name="incident", id=after.id),
+        before=snapshot(before),
+        after=snapshot(after),
+        reason=None,
+    )
+
+
+def prevention(incident: Incident, *, queue: str, due_on: date) -> Draft[OperationalTaskRequested]:
+    """What asks for the task that prevents another such incident."""
+    key = prevention_key(incident.id)
+    workflow, entity = Workflow(name="incident", id=incident.id), Entity(type="incident", id=incident.id)
+    return Draft(
+        body=OperationalTaskRequested(
+            dedupe_key=key,
+            kind=INCIDENT_PREVENTION,
+            fields={"incident": incident.title},
+            queue=queue,
+            source=TaskSource(workflow=workflow, entity=entity),
+            due_on=due_on,
+        ),
+        entity=Entity(type="task_request", id=key),
+        workflow=workflow,
+        key=key,
+        reason=f"an incident of severity {incident.severity} is not closed without one",
+    )
+
+
+def state_of(incident: Incident) -> IncidentState:
+    """The incident on the wire."""
+    return IncidentState(
+        id=incident.id,
+        title=incident.title,
+        provider=incident.provider,
+        state=incident.state,
+        severity=incident.severity,
+        impact=incident.impact,
+        money_at_risk=money_at_risk(incident),
+        owner=None if incident.owner is None else Named(id=incident.owner.id, name=incident.owner.name),
+        prevention_task_id=incident.prevention_task_id,
+        replay_ids=incident.replay_ids,
+        pause_ids=incident.pause_ids,
+        detected_at=incident.detected_at,
+        recovered_at=incident.recovered_at,
+        version=incident.version,
+    )
+
+
+def money_at_risk(incident: Incident) -> Money | None:
+    """The most money that has waited because of an incident."""
+    if incident.at_risk_minor is None or incident.at_risk_currency is None:
+        return None
+    return Money(amount_minor=incident.at_risk_minor, currency=incident.at_risk_currency)
+
+
+def snapshot(incident: Incident) -> Snapshot:
+    """The incident as plain JSON, for before and after."""
+    return {
+        "state": incident.state,
+        "severity": incident.severity,
+        "owner": incident.owner.name if incident.owner else None,
+        "impact": incident.impact,
+        "recovered": incident.recovered_at is not None,
+        "prevention_task_id": incident.prevention_task_id,
+    }
+
+
+def waits(after: Mapping[str, Any] | None) -> bool | None:
+    """Whether a payment's snapshot says that its collection waits; None when it says nothing about that."""
+    state = (after or {}).get("state")
+    if not isinstance(state, str):
+        return None
+    return state not in ENDED

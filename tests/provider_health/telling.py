@@ -1,0 +1,112 @@
+"""What other services tell, as the tests of provider-health have them tell it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chassis.clock import real_now
+from chassis.ids import new_id
+from contracts.envelope import Actor, Data, Entity, Event, Money, Payload, Workflow
+from contracts.events import (
+    AutomationPauseAcknowledged,
+    OperationalTaskUpdated,
+    PaymentProviderEventIngested,
+    PaymentUpdated,
+    ProviderDeliveryRejected,
+    ProviderEventReference,
+    Referenced,
+    ReplayCounts,
+    ReplayUpdated,
+    TaskSource,
+    TaskState,
+)
+from contracts.registry import type_of
+
+MINUTE = datetime(2026, 3, 2, 9, tzinfo=UTC)
+PLATFORM = Actor(kind="staff", id="platform", name="Platform")
+
+
+def told(body: Payload, entity: Entity, *, service: str, after: dict[str, Any] | None = None) -> Event[Payload]:
+    """An event as `service` tells it."""
+    declared = type_of(type(body))
+    return Event[Payload](
+        id=new_id(),
+        source=f"/{service}",
+        type=declared.name,
+        subject=entity.id,
+        time=real_now(),
+        dataschema=declared.dataschema,
+        correlationid=new_id(),
+        partitionkey=entity.id,
+        data=Data(actor=PLATFORM, entity=entity, workflow=Workflow(name="tests", id=entity.id), after=after, body=body),
+    )
+
+
+def a_prevention_task(incident_id: str, change: str = "opened", *, dedupe_key: str | None = None) -> Event[Payload]:
+    entity = Entity(type="incident", id=incident_id)
+    task = TaskState(
+        id="task_1",
+        kind="incident_prevention",
+        title="Prevent another GoCardless does not answer",
+        queue="Operations",
+        state="open",
+        priority="normal",
+        source=TaskSource(workflow=Workflow(name="incident", id=incident_id), entity=entity),
+        dedupe_key=dedupe_key or f"prevention:{incident_id}",
+        version=1,
+    )
+    return told(OperationalTaskUpdated(change=change, task=task), Entity(type="task", id="task_1"), service="tasks")
+
+
+def a_replay(incident_id: str | None, *, replayed: int, state: str = "completed") -> Event[Payload]:
+    body = ReplayUpdated(
+        change=state,
+        state=state,
+        counts=ReplayCounts(matched=40, replayed=replayed, unchanged=40 - replayed),
+        purpose="the outage",
+        provider="gocardless",
+        incident_id=incident_id,
+    )
+    return told(body, Entity(type="replay", id="replay_1"), service="payments")
+
+
+def rejections(count: int = 23, provider: str = "stripe") -> Event[Payload]:
+    body = ProviderDeliveryRejected(
+        provider=provider,
+        minute=MINUTE,
+        count=count,
+        by_reason={"bad_signature": count},
+    )
+    return told(body, Entity(type="provider", id=provider), service="payments")
+
+
+def a_provider_event(payment: str, state: str, *, provider: str = "gocardless") -> Event[Payload]:
+    """A provider's event that brought a payment of A$110.00 into this state."""
+    body = PaymentProviderEventIngested(
+        provider=provider,
+        provider_event=ProviderEventReference(
+            id=f"EV-{payment}-{state}", type=f"payments.{state}", account="self", livemode=False, delivery_id="d1"
+        ),
+        what=f"a direct debit that {state}",
+        outcome="applied",
+        payment=Referenced(id=payment, reference=payment),
+        amount=Money(amount_minor=11_000, currency="AUD"),
+    )
+    return told(body, Entity(type="payment", id=payment), service="payments", after={"state": state})
+
+
+def a_payment_update(payment: str, state: str) -> Event[Payload]:
+    body = PaymentUpdated(change="described", payment=Referenced(id=payment, reference=payment))
+    return told(body, Entity(type="payment", id=payment), service="payments", after={"state": state})
+
+
+def an_acknowledgement(instance: str, epoch: int, *, after_seconds: float = 0.4) -> Event[Payload]:
+    body = AutomationPauseAcknowledged(
+        service="payments",
+        instance=instance,
+        epoch=epoch,
+        lease_seconds=3_600,
+        applied_at=real_now() + timedelta(seconds=after_seconds),
+    )
+    return told(body, Entity(type="automation_pause", id=instance), service="payments")

@@ -1,0 +1,170 @@
+"""Pauses by people and by the policy: numbered in the order of their commits, told, acknowledged, and over in time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts.topics import AUTOMATION_PAUSES, PAYMENTS_EVENTS
+from provider_health.pauses.jobs import Expiries
+
+from tests.provider_health.looking import Health, StandIn, health_of
+from tests.provider_health.telling import an_acknowledgement
+from tests.support.eventually import eventually
+from tests.support.infrastructure import TemporaryDatabase
+
+HOUR = timedelta(hours=1)
+Stands = tuple[StandIn, StandIn, StandIn]
+
+
+def a_pause(action: str = "collection", provider: str | None = "stripe", **more: Any) -> dict[str, Any]:
+    scope = {"provider": provider, "action": action}
+    return {"scope": scope, "reason": "Stripe looks wrong", "expires_in_minutes": 60, **more}
+
+
+async def test_a_person_pauses_extends_and_releases_and_each_change_is_told_with_the_next_epoch(
+    health: Health,
+) -> None:
+    made = await health.post("/pauses", **a_pause())
+    path = f"/pauses/{made['id']}"
+    assert (made["scope_text"], made["state"], made["epoch"]) == ("stripe/*/collection", "active", 1)
+    assert await health.refused("/pauses", **a_pause()) == (409, "already-paused")
+    assert await health.refused("/pauses", **a_pause(expires_in_minutes=1_441)) == (422, "invalid")
+    assert await health.refused(f"{path}/extend", reason="longer", expires_in_minutes=60) == (
+        428,
+        "precondition-required",
+    )
+
+    extended = await health.post(f"{path}/extend", 1, reason="They are still at it", expires_in_minutes=1_440)
+    assert await health.refused(f"{path}/release", 1, reason="over") == (412, "precondition-failed")
+    released = await health.post(f"{path}/release", extended["version"], reason="It works again")
+    assert await health.refused(f"{path}/release", released["version"], reason="again") == (409, "pause-over")
+
+    told = await health.pauses_told()
+    assert [(change, pause.epoch, pause.state) for change, pause in told] == [
+        ("paused", 1, "active"),
+        ("extended the pause of", 2, "active"),
+        ("released", 3, "released"),
+    ]
+    changes = (await health.running.get(path))["changes"]
+    assert [(each["change"], each["actor_name"]) for each in changes] == [
+        ("paused", "Maria Rossi"),
+        ("extended the pause of", "Maria Rossi"),
+        ("released", "Maria Rossi"),
+    ]
+
+
+async def test_epochs_are_in_the_order_of_commits_whoever_pauses_at_the_same_moment(health: Health) -> None:
+    scopes = [("stripe", "replays"), ("gocardless", "replays"), (None, "all"), ("stripe", "notices")]
+    await asyncio.gather(*(health.post("/pauses", **a_pause(action, provider)) for provider, action in scopes))
+    refused = await asyncio.gather(*(health.refused("/pauses", **a_pause(each, one)) for one, each in scopes))
+    assert set(refused) == {(409, "already-paused")}
+
+    told = [pause.epoch for _, pause in await health.pauses_told()]
+    assert told == [1, 2, 3, 4], "on one partition, in the order of their epochs, without a gap"
+    assert await health.running.rows("SELECT epoch FROM provider_health.pause_head") == [(4,)]
+
+
+async def test_a_pause_ends_when_its_time_is_over_and_once_however_far_the_clock_jumps(health: Health) -> None:
+    made = await health.post("/pauses", **a_pause())
+    health.advance(timedelta(minutes=59))
+    await health.drained(health.running.part(Expiries))
+    assert (await health.running.get(f"/pauses/{made['id']}"))["state"] == "active"
+
+    health.advance(timedelta(days=30))
+    await health.drained(health.running.part(Expiries))
+
+    assert (await health.running.get(f"/pauses/{made['id']}"))["state"] == "expired"
+    assert [change for change, _ in await health.pauses_told()] == ["paused", "resumed"]
+
+
+async def test_whoever_extends_the_policys_pause_takes_it_over(health: Health) -> None:
+    await health.goes_down()
+    (pause_id,) = (await health.incident())["pause_ids"]
+    pause = await health.running.get(f"/pauses/{pause_id}")
+    assert pause["by_policy"]
+    await health.post(f"/pauses/{pause_id}/extend", 1, reason="We want to look first", expires_in_minutes=1_440)
+
+    health.gocardless.status = 200
+    await health.looks(3)
+
+    assert await health.status("gocardless/api") == "up"
+    assert (await health.running.get(f"/pauses/{pause_id}"))["state"] == "active"
+
+
+async def test_the_policy_adds_none_where_a_person_has_paused_already(health: Health) -> None:
+    await health.post("/pauses", **a_pause(provider="gocardless", expires_in_minutes=1_440))
+    await health.goes_down()
+    assert (await health.incident())["pause_ids"] == []
+    assert [pause.epoch for _, pause in await health.pauses_told()] == [1]
+    assert await health.running.rows("SELECT epoch FROM provider_health.pause_head") == [(1,)]
+
+
+async def test_a_pause_for_an_incident_stands_on_its_timeline(health: Health) -> None:
+    reported = await health.post("/incidents", title="Members see wrong balances", provider="members-api", severity=3)
+    made = await health.post("/pauses", **a_pause("replays", incident_id=reported["id"]))
+
+    incident = await health.incident()
+    assert incident["pause_ids"] == [made["id"]]
+    assert [entry["kind"] for entry in incident["timeline"]] == ["opened", "pause"]
+    unknown = "0198c2f4-7d1e-7c35-9a51-6f0e4b8d2a17"
+    assert await health.refused("/pauses", **a_pause("notices", incident_id=unknown)) == (404, "not-found")
+
+
+async def test_it_says_who_has_stopped_and_how_soon(health: Health) -> None:
+    await health.running.receives(
+        PAYMENTS_EVENTS, an_acknowledgement("payments-1", 0), an_acknowledgement("payments-2", 0)
+    )
+    made = await health.post("/pauses", **a_pause())
+    path = f"/pauses/{made['id']}"
+    assert (await health.running.get(path))["acknowledgements"]["words"] == "0 of 2 stopped"
+
+    await health.running.receives(
+        PAYMENTS_EVENTS, an_acknowledgement("payments-1", 1), an_acknowledgement("payments-2", 1)
+    )
+    await health.post("/pauses", **a_pause("replays"))
+    await health.running.receives(PAYMENTS_EVENTS, an_acknowledgement("payments-1", 2, after_seconds=900))
+
+    found = (await health.running.get(path))["acknowledgements"]
+    assert (found["stopped"], found["of"]) == (2, 2)
+    assert 0.4 <= found["seconds"] < 600, "how soon it had stopped, not when it last said so"
+    assert found["words"].startswith("2 of 2 stopped in ")
+
+
+@pytest.fixture
+async def database(database_for: Callable[..., Awaitable[TemporaryDatabase]]) -> TemporaryDatabase:
+    return await database_for("provider-health")
+
+
+async def heartbeats(health: Health) -> list[int]:
+    events = await health.running.published(AUTOMATION_PAUSES)
+    return [event.data.body["epoch"] for event in events if event.type == "automation_pause.heartbeat"]
+
+
+async def test_two_processes_beat_once_and_the_epoch_goes_on_after_both_were_gone(
+    database: TemporaryDatabase, kafka: str, topic_prefix: str, tmp_path: Path, stands: Stands
+) -> None:
+    """An hour without anybody: the pause ran out meanwhile, and says so as soon as somebody is there."""
+    clock, rare = tmp_path / "clock.json", {"heartbeat_seconds": 2.0}
+    async with (
+        health_of(database, kafka, topic_prefix, clock, stands, instance="one", **rare) as one,
+        health_of(database, kafka, topic_prefix, clock, stands, instance="two", **rare),
+    ):
+        made = await one.post("/pauses", **a_pause())
+        began = time.monotonic()
+        before = len(await heartbeats(one))
+        await eventually(lambda: heartbeats(one), lambda told: 1 in told)
+        assert len(await heartbeats(one)) - before <= 1 + (time.monotonic() - began) / 2.0
+        one.advance(HOUR)
+
+    async with health_of(database, kafka, topic_prefix, clock, stands, heartbeat_seconds=0.2) as again:
+        await again.drained(again.running.part(Expiries))
+        assert (await again.running.get(f"/pauses/{made['id']}"))["state"] == "expired"
+        assert [pause.epoch for _, pause in await again.pauses_told()] == [1, 2]
+        told = await eventually(lambda: heartbeats(again), lambda told: told[-1] == 2)
+        assert told == sorted(told)
