@@ -81,8 +81,10 @@ def rejections(count: int = 23, provider: str = "stripe") -> Event[Payload]:
     return told(body, Entity(type="provider", id=provider), service="payments")
 
 
-def a_provider_event(payment: str, state: str, *, provider: str = "gocardless") -> Event[Payload]:
-    """A provider's event that brought a payment of A$110.00 into this state."""
+def a_provider_event(
+    payment: str, state: str, *, retry: str | None = None, provider: str = "gocardless"
+) -> Event[Payload]:
+    """A provider's event that brought a payment of A$110.00 into this state, and its retry into that."""
     body = PaymentProviderEventIngested(
         provider=provider,
         provider_event=ProviderEventReference(
@@ -93,12 +95,16 @@ def a_provider_event(payment: str, state: str, *, provider: str = "gocardless") 
         payment=Referenced(id=payment, reference=payment),
         amount=Money(amount_minor=11_000, currency="AUD"),
     )
-    return told(body, Entity(type="payment", id=payment), service="payments", after={"state": state})
+    return told(body, Entity(type="payment", id=payment), service="payments", after=standing(state, retry))
 
 
-def a_payment_update(payment: str, state: str) -> Event[Payload]:
+def a_payment_update(payment: str, state: str, *, retry: str | None = None) -> Event[Payload]:
     body = PaymentUpdated(change="described", payment=Referenced(id=payment, reference=payment))
-    return told(body, Entity(type="payment", id=payment), service="payments", after={"state": state})
+    return told(body, Entity(type="payment", id=payment), service="payments", after=standing(state, retry))
+
+
+def standing(state: str, retry: str | None) -> dict[str, Any]:
+    return {"state": state, **({} if retry is None else {"retry": {"state": retry}})}
 
 
 def an_acknowledgement(instance: str, epoch: int, *, after_seconds: float = 0.4) -> Event[Payload]:

@@ -37,6 +37,25 @@ class ProviderHealthChanged(Payload):
     observed_at: Instant
 
 
+@event_type(
+    "maintenance_window.updated",
+    version=1,
+    topic=PROVIDER_HEALTH_EVENTS,
+    entity="maintenance_window",
+    sentence="{actor} {body.change} maintenance of {body.provider}{reason: because {}}",
+)
+class MaintenanceWindowUpdated(Payload):
+    """A maintenance window was planned or ended. While one lasts nothing is alarmed, and everything is recorded.
+
+    `change`: planned, ended. Times are business time.
+    """
+
+    change: Change
+    provider: Word
+    starts_at: Instant
+    ends_at: Instant
+
+
 class IncidentState(Wire):
     """An incident as it stands. `state`: detected, acknowledged, mitigated, resolved, reviewed; `severity` 1 to 4."""
 

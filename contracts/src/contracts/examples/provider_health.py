@@ -10,6 +10,7 @@ from contracts.events import (
     AutomationPauseHeartbeat,
     AutomationPauseUpdated,
     IncidentState,
+    MaintenanceWindowUpdated,
     Named,
     PauseScope,
     PauseState,
@@ -31,6 +32,7 @@ from contracts.examples.shared import (
 
 _INCIDENT: Final = Workflow(name="incident", id=INCIDENT_ID)
 _PAUSES: Final = Workflow(name="automation_pauses", id="automation_pauses")
+_WINDOW_ID: Final = "0198c2f4-9a10-7b20-8d30-4c50e60f7081"
 _TITLE: Final = "GoCardless does not answer"
 _SCOPE: Final = PauseScope(provider="gocardless", action="collection")
 
@@ -45,6 +47,14 @@ EXAMPLES: Final[tuple[Event[Payload], ...]] = (
         before={"status": "up"},
         after={"status": "down"},
         reason="3 checks in a row failed, the last with 503",
+    ),
+    example(
+        MaintenanceWindowUpdated(change="planned", provider="gocardless", starts_at=TIME, ends_at=TIME),
+        actor=OPERATIONS,
+        entity=Entity(type="maintenance_window", id=_WINDOW_ID),
+        workflow=Workflow(name="provider_health", id="gocardless"),
+        after={"provider": "gocardless", "reason": "They announced it"},
+        reason="they announced it",
     ),
     example(
         ProviderIncidentUpdated(

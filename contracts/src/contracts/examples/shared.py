@@ -31,7 +31,7 @@ MONTHLY: Final = Money(amount_minor=11000, currency="AUD")
 
 
 def system(service: str) -> Actor:
-    return Actor(kind="system", id=service, name=service.capitalize())
+    return Actor(kind="system", id=service, name=service.replace("-", " ").capitalize())
 
 
 def example(

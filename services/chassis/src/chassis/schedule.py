@@ -26,7 +26,6 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 import structlog
-from contracts.envelope import Actor
 from sqlalchemy import Column, DateTime, Integer, Text
 
 from chassis.batch import Backoff, describe
@@ -167,12 +166,11 @@ class Schedule(Poller):
     async def _executed(self, due: Due) -> None:
         """Execute one row, whatever becomes of it."""
         cause = Cause(correlation_id=new_id())
-        actor = Actor(kind="system", id=self._database.service, name=self._database.service.capitalize())
 
         @asynccontextmanager
         async def open_tx() -> AsyncIterator[Transaction]:
-            async with self._database.transaction(actor=actor, cause=cause) as tx:
-                yield tx
+            async with self._database.transaction() as tx:
+                yield tx.automatically(cause)
 
         try:
             with traces.span(f"{self.name} execution"):

@@ -111,7 +111,9 @@ class Transaction:
 
     def automatically(self, cause: Cause) -> Transaction:
         """A view of the same transaction in which this service acts by itself because of `cause`."""
-        return self.acting(Actor(kind="system", id=self.service, name=self.service.capitalize()), cause)
+        return self.acting(
+            Actor(kind="system", id=self.service, name=self.service.replace("-", " ").capitalize()), cause
+        )
 
     def emit(self, draft: Draft[P]) -> str:
         """Add an event to what this transaction tells; returns its id.

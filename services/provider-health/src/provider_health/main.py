@@ -10,6 +10,7 @@ from chassis.service import Part, Runtime, Service
 
 from provider_health import handlers, measures, tables
 from provider_health.checks import http as checks_http
+from provider_health.checks import maintenance_http
 from provider_health.checks.jobs import Checks, registered
 from provider_health.checks.providers import HttpProbes
 from provider_health.incidents import http as incidents_http
@@ -57,7 +58,7 @@ service = Service(
     "provider-health",
     ProviderHealthSettings,
     metadata=tables.metadata,
-    routers=[checks_http.router, incidents_http.router, pauses_http.router],
+    routers=[checks_http.router, maintenance_http.router, incidents_http.router, pauses_http.router],
     consumers=[handlers.consumer],
     workers=[_checks, _expiries, _heartbeat],
     retriers=lambda runtime: {handlers.consumer.name: handlers.consumer.retrier(runtime.database.schema)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from chassis.clock import real_now
 from chassis.transaction import Transaction
@@ -11,6 +12,7 @@ from sqlalchemy import text
 
 from contracts import evidence
 from provider_health.checks import queries as checks
+from provider_health.checks.store import StoredCheck
 
 # Observations stand in business time; what the board compares is real time.
 _SEVERE = text(
@@ -27,12 +29,19 @@ async def provider_states(tx: Transaction) -> Sequence[Measurement]:
     return [
         evidence.PROVIDER_STATE.reading(
             check.status,
-            now if check.last_observed_at is None else now - max(tx.now - check.last_observed_at, now - now),
+            now - _age(check, tx.now),
             of=check.id,
             detail_url=f"/providers/{check.provider}/checks?category={check.category}",
         )
         for check in await checks.every(tx.connection)
     ]
+
+
+def _age(check: StoredCheck, now: datetime) -> timedelta:
+    """How old a look is. What nobody looks at stands until somebody tells otherwise, so it is never old."""
+    if check.cadence_seconds is None or check.last_observed_at is None:
+        return timedelta()
+    return max(now - check.last_observed_at, timedelta())
 
 
 async def severe_incidents(tx: Transaction) -> Sequence[Measurement]:

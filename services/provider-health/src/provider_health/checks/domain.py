@@ -28,6 +28,7 @@ RECENT_MAX: Final = 40
 RECENT_LEAST: Final = 12
 FLAPPING_ABOVE_PERCENT: Final = 30
 FLAPPING_UNTIL_PERCENT: Final = 25
+WINDOW_MAX: Final = timedelta(days=7)
 _SAYS_NOTHING: Final[frozenset[Outcome]] = frozenset({"limited", "early"})
 ALARMING: Final[frozenset[Status]] = frozenset({"degraded", "flapping", "down"})
 
@@ -112,6 +113,49 @@ def _status(detector: Detector, seen: Observation) -> Status:
         return "degraded"
     # The first failures of a check that nothing is known about yet prove neither that it is up nor that it is down.
     return "unknown" if detector.status == "unknown" and seen.outcome == "failed" else "up"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A maintenance window: while it lasts nothing is alarmed, and everything is recorded."""
+
+    id: str
+    provider: str
+    starts_at: datetime
+    ends_at: datetime
+    reason: str
+    actor_id: str
+    actor_name: str
+    version: int = 1
+
+
+class WindowError(Exception):
+    """A maintenance window has to lie ahead, and to end within a week."""
+
+
+class WindowOverError(Exception):
+    """The maintenance window is over already."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(f"the maintenance window {window.id} is over already")
+        self.id = window.id
+
+
+def planned(window: Window, *, now: datetime) -> Window:
+    """Return the window if it may be. Raises WindowError."""
+    if window.ends_at <= now:
+        raise WindowError("a maintenance window ends in the future")
+    if not timedelta() < window.ends_at - window.starts_at <= WINDOW_MAX:
+        raise WindowError("a maintenance window lasts for more than nothing and at most 7 days")
+    return window
+
+
+def ended_early(window: Window, *, now: datetime) -> Window:
+    """Return the window as it ends now; one that has not begun never does. Raises WindowOverError."""
+    if window.ends_at <= now:
+        raise WindowOverError(window)
+    starts_at = min(window.starts_at, now - timedelta(microseconds=1))
+    return replace(window, starts_at=starts_at, ends_at=now, version=window.version + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from provider_health.checks.domain import Outcome, Status
-from provider_health.checks.store import StoredCheck, Window, check_of
+from provider_health.checks.domain import Outcome, Status, Window
+from provider_health.checks.store import StoredCheck, check_of, window_of
 from provider_health.checks.tables import check_observations, maintenance_windows, provider_health_checks
 
 
@@ -65,10 +65,7 @@ async def windows(
         query = query.where(table.provider == provider)
     if after is not None:
         query = query.where(table.id < after)
-    return [
-        Window(row.id, row.provider, row.starts_at, row.ends_at, row.reason, row.actor_id, row.actor_name, row.version)
-        for row in await connection.execute(query)
-    ]
+    return [window_of(row) for row in await connection.execute(query)]
 
 
 def _seen(row: Row[Any]) -> SeenBefore:

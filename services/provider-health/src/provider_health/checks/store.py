@@ -10,7 +10,7 @@ from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from provider_health.checks.domain import Detector, Observation, Score, Status
+from provider_health.checks.domain import Detector, Observation, Score, Status, Window
 from provider_health.checks.tables import check_observations, maintenance_windows, provider_health_checks
 
 OBSERVATIONS_KEPT: Final = 5_760
@@ -137,20 +137,6 @@ async def in_maintenance(connection: AsyncConnection, provider: str, now: dateti
     return bool((await connection.execute(_IN_MAINTENANCE, {"provider": provider, "now": now})).scalar_one())
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A maintenance window: while it lasts nothing is alarmed, and everything is recorded."""
-
-    id: str
-    provider: str
-    starts_at: datetime
-    ends_at: datetime
-    reason: str
-    actor_id: str
-    actor_name: str
-    version: int = 1
-
-
 async def add_window(connection: AsyncConnection, window: Window) -> None:
     """Store a new maintenance window."""
     await connection.execute(
@@ -164,6 +150,27 @@ async def add_window(connection: AsyncConnection, window: Window) -> None:
             actor_name=window.actor_name,
             version=window.version,
         )
+    )
+
+
+async def load_window(connection: AsyncConnection, window_id: str) -> Window | None:
+    """The window, locked until the transaction ends."""
+    table = maintenance_windows
+    row = (await connection.execute(select(table).where(table.c.id == window_id).with_for_update())).one_or_none()
+    return None if row is None else window_of(row)
+
+
+async def end_window(connection: AsyncConnection, window: Window) -> None:
+    """Store when a window ends."""
+    table = maintenance_windows
+    values = {"starts_at": window.starts_at, "ends_at": window.ends_at, "version": window.version}
+    await connection.execute(update(table).where(table.c.id == window.id).values(**values))
+
+
+def window_of(row: Row[Any]) -> Window:
+    """The window that a row of the table is."""
+    return Window(
+        row.id, row.provider, row.starts_at, row.ends_at, row.reason, row.actor_id, row.actor_name, row.version
     )
 
 

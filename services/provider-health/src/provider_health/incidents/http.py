@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 from chassis.web import (
     CONFLICT,
+    INVALID,
+    MISSING_SCOPE,
     PRECONDITION_FAILED,
     PRECONDITION_REQUIRED,
     IfMatch,
@@ -115,8 +117,8 @@ def _step(request: object, verb_state: str) -> dict[str, Any]:
         scope=READ,
         example=Listed(items=[EXAMPLE], next=None),
         problems=[
-            Problem(CONFLICT, "Nothing was changed: another change was made at the same time. Try again."),
-            Problem.not_found("page", "of incidents"),
+            (INVALID, "Some parameters are not known here."),
+            (MISSING_SCOPE, "This needs the scope incidents:read."),
         ],
     ),
 )
@@ -161,7 +163,10 @@ async def create_incident(given: Reported, tx: Tx) -> IncidentView:
     **documents(
         scope=READ,
         example=IncidentDetail(**EXAMPLE.model_dump(), timeline=[ENTRY_EXAMPLE], timeline_more=False),
-        problems=[Problem.not_found("incident", INCIDENT_ID), (CONFLICT, "The incident is being changed. Try again.")],
+        problems=[
+            Problem.not_found("incident", INCIDENT_ID),
+            (MISSING_SCOPE, "This needs the scope incidents:read."),
+        ],
     ),
 )
 async def get_incident(incident_id: IncidentId, tx: ReadTx) -> IncidentDetail:
@@ -180,7 +185,10 @@ async def get_incident(incident_id: IncidentId, tx: ReadTx) -> IncidentDetail:
     **documents(
         scope=READ,
         example=Listed(items=[ENTRY_EXAMPLE], next=None),
-        problems=[Problem.not_found("incident", INCIDENT_ID), (CONFLICT, "The incident is being changed. Try again.")],
+        problems=[
+            Problem.not_found("incident", INCIDENT_ID),
+            (MISSING_SCOPE, "This needs the scope incidents:read."),
+        ],
     ),
 )
 async def get_timeline(incident_id: IncidentId, tx: ReadTx, page: Page) -> Listed[EntryView]:

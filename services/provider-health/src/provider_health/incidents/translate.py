@@ -20,7 +20,8 @@ from contracts.tasks import INCIDENT_PREVENTION
 
 from provider_health.incidents.domain import Incident, prevention_key
 
-ENDED: Final = frozenset({"succeeded", "paid_out", "cancelled", "charged_back", "processing", "submitted", "created"})
+_WAITING: Final = frozenset({"scheduled", "held", "calling"})
+_ENDED: Final = frozenset({"succeeded", "paid_out", "cancelled", "charged_back"})
 
 
 def updated(
@@ -118,8 +119,9 @@ def snapshot(incident: Incident) -> Snapshot:
 
 
 def waits(after: Mapping[str, Any] | None) -> bool | None:
-    """Whether a payment's snapshot says that its collection waits; None when it says nothing about that."""
-    state = (after or {}).get("state")
-    if not isinstance(state, str):
-        return None
-    return state not in ENDED
+    """Whether a payment's snapshot says that an attempt of ours waits; None when it says nothing about that."""
+    told = after or {}
+    if "retry" in told:
+        retry = told["retry"]
+        return isinstance(retry, Mapping) and retry.get("state") in _WAITING
+    return False if told.get("state") in _ENDED else None

@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from provider_health.incidents.domain import Incident, State
 from provider_health.incidents.queries import TimelineEntry
 from provider_health.incidents.translate import money_at_risk
+from provider_health.words import Line, Words
 
-Words = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$")]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Severity = Annotated[int, Field(strict=True, ge=1, le=4, description="1 is the worst")]
 
 
@@ -220,7 +219,7 @@ ENTRY_EXAMPLE: Final = EntryView(
     words="3 of the last 3 checks failed, the last with: status 503",
     actor_kind="system",
     actor_id="provider-health",
-    actor_name="Provider-health",
+    actor_name="Provider health",
     reference=None,
     notice=True,
 )

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from chassis.web import (
-    CONFLICT,
     INVALID,
+    MISSING_SCOPE,
     PRECONDITION_FAILED,
     PRECONDITION_REQUIRED,
     IfMatch,
@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from provider_health.incidents import use_cases as incidents
 from provider_health.incidents.http import told_as_problems
-from provider_health.incidents.views import INCIDENT_ID, Line, Words
+from provider_health.incidents.views import INCIDENT_ID
 from provider_health.names import name_of
 from provider_health.pauses import queries, use_cases
 from provider_health.pauses.domain import (
@@ -44,6 +44,7 @@ from provider_health.pauses.domain import (
 )
 from provider_health.pauses.queries import Change
 from provider_health.pauses.use_cases import NoSuchPauseError, Wish
+from provider_health.words import Line, Words
 
 router = APIRouter(tags=["pauses"])
 READ: Final = "pauses:read"
@@ -181,7 +182,7 @@ _EXAMPLE: Final = PauseView(
     incident_id=INCIDENT_ID,
     binds_staff=False,
     by_policy=True,
-    actor_name="Provider-health",
+    actor_name="Provider health",
     epoch=7,
     set_at=_AT,
     expires_at=_AT + timedelta(hours=24),
@@ -196,7 +197,7 @@ _DETAIL: Final = PauseDetail(
             change="paused",
             reason="GoCardless does not answer",
             expires_at=_AT + timedelta(hours=24),
-            actor_name="Provider-health",
+            actor_name="Provider health",
             at=_AT,
             changed_at=_AT,
         )
@@ -218,7 +219,8 @@ _DETAIL: Final = PauseDetail(
     ),
 )
 _MISSING: Final = Problem.not_found("pause", PAUSE_ID)
-_TRY_AGAIN: Final = (CONFLICT, "Nothing was changed: another change was made at the same time. Try again.")
+_NO_PARAMETER: Final = (INVALID, "Some parameters are not known here.")
+_NO_SCOPE: Final = (MISSING_SCOPE, "This needs the scope pauses:read.")
 _OVER: Final = (PAUSE_OVER, f"The pause {PAUSE_ID} was released already.")
 _STALE: Final = (PRECONDITION_FAILED, f"The pause {PAUSE_ID} has version 2, not 1.")
 _NO_VERSION: Final = (PRECONDITION_REQUIRED, "Send the version that you have read as `If-Match`, in double quotes.")
@@ -241,7 +243,7 @@ def _told_as_problems() -> Iterator[None]:
 
 @router.get(
     "/pauses",
-    **documents(scope=READ, example=Listed(items=[_EXAMPLE], next=None), problems=[_TRY_AGAIN, _MISSING]),
+    **documents(scope=READ, example=Listed(items=[_EXAMPLE], next=None), problems=[_NO_PARAMETER, _NO_SCOPE]),
 )
 async def list_pauses(tx: ReadTx, filters: Annotated[PauseFilters, Query()], page: Page) -> Listed[PauseView]:
     """Pauses, newest first."""
@@ -251,7 +253,7 @@ async def list_pauses(tx: ReadTx, filters: Annotated[PauseFilters, Query()], pag
     return page.listed([_view(each) for each in found], key=lambda each: each.id)
 
 
-@router.get("/pauses/{pause_id}", **documents(scope=READ, example=_DETAIL, problems=[_MISSING, _TRY_AGAIN]))
+@router.get("/pauses/{pause_id}", **documents(scope=READ, example=_DETAIL, problems=[_MISSING, _NO_SCOPE]))
 async def get_pause(pause_id: PauseId, tx: ReadTx) -> PauseDetail:
     """A pause with its history and who has stopped."""
     found = await queries.get(tx.connection, str(pause_id))

@@ -1,0 +1,88 @@
+"""What payments and tasks tell: refused deliveries, money that waits, replays, and the task that prevents another."""
+
+from __future__ import annotations
+
+from chassis.ids import new_id
+from contracts.topics import PAYMENTS_EVENTS, TASKS_EVENTS
+
+from tests.provider_health.looking import Health
+from tests.provider_health.telling import (
+    a_payment_update,
+    a_prevention_task,
+    a_provider_event,
+    a_replay,
+    rejections,
+)
+
+
+async def test_three_minutes_of_refused_deliveries_are_an_incident_without_a_pause(health: Health) -> None:
+    await health.running.receives(PAYMENTS_EVENTS, a_provider_event("pay_1", "failed", provider="stripe"))
+    assert await health.status("stripe/webhooks") == "up"
+
+    await health.running.receives(PAYMENTS_EVENTS, rejections(), rejections(), rejections())
+
+    assert await health.status("stripe/webhooks") == "down"
+    incident = await health.incident()
+    assert (incident["title"], incident["pause_ids"]) == ("Deliveries of Stripe are refused", [])
+    assert "23 deliveries refused within a minute (23 bad_signature)" in incident["timeline"][0]["words"]
+
+
+async def test_deliveries_that_work_are_noted_once_a_minute(health: Health) -> None:
+    events = [a_provider_event(f"pay_{number}", "failed", provider="stripe") for number in range(5)]
+    await health.running.receives(PAYMENTS_EVENTS, *events)
+    assert len((await health.running.get("/providers/stripe/checks?category=webhooks"))["items"]) == 1
+
+
+async def test_an_incident_says_how_much_money_waits(health: Health) -> None:
+    """Three retries wait at GoCardless; one of them is paid, one waits at Stripe, one belongs to somebody else."""
+    await health.running.receives(
+        PAYMENTS_EVENTS,
+        *(a_provider_event(payment, "failed", retry="scheduled") for payment in ("pay_1", "pay_2", "pay_3", "pay_4")),
+        a_provider_event("pay_5", "failed", retry="provider"),
+        a_provider_event("pay_6", "failed", retry="scheduled", provider="stripe"),
+    )
+    await health.running.receives(PAYMENTS_EVENTS, a_payment_update("pay_4", "succeeded"))
+    await health.running.receives(PAYMENTS_EVENTS, a_payment_update("pay_3", "failed", retry="held"))
+    await health.goes_down()
+
+    incident = await health.incident()
+    assert incident["impact"] == "3 payments wait"
+    assert incident["money_at_risk"] == {"amount_minor": 33_000, "currency": "AUD"}
+
+
+async def test_an_event_that_arrives_late_changes_nothing_about_what_waits(health: Health) -> None:
+    first, second = a_provider_event("pay_1", "failed", retry="scheduled"), a_payment_update("pay_1", "succeeded")
+    await health.running.receives(PAYMENTS_EVENTS, second)
+    late = a_provider_event("pay_1", "succeeded")
+    await health.running.receives(PAYMENTS_EVENTS, late)
+    await health.running.receives(PAYMENTS_EVENTS, first)
+    assert await health.running.rows("SELECT waits FROM provider_health.waiting_payments") == [(False,)]
+
+
+async def test_what_names_no_incident_of_ours_is_left_alone(health: Health) -> None:
+    await health.running.receives(
+        PAYMENTS_EVENTS, a_replay(None, replayed=1), a_replay(new_id(), replayed=1), a_replay("no id", replayed=1)
+    )
+    await health.running.receives(
+        TASKS_EVENTS,
+        a_prevention_task(new_id()),
+        a_prevention_task(new_id(), dedupe_key="prevention:no id"),
+        a_prevention_task(new_id(), dedupe_key="payment_recovery:pay_1"),
+    )
+    assert (await health.running.get("/incidents"))["items"] == []
+    assert (await health.running.get("/dead-letters"))["items"] == []
+
+
+async def test_each_step_of_a_replay_and_of_the_prevention_task_stands_on_the_timeline(health: Health) -> None:
+    reported = await health.post("/incidents", title="Payouts are late", provider="stripe", severity=2)
+    incident_id = reported["id"]
+    await health.running.receives(PAYMENTS_EVENTS, a_replay(incident_id, replayed=0, state="running"))
+    await health.running.receives(PAYMENTS_EVENTS, a_replay(incident_id, replayed=3))
+    # In whatever order: the completion arrives before the task is known.
+    await health.running.receives(TASKS_EVENTS, a_prevention_task(incident_id, "completed"))
+    await health.running.receives(TASKS_EVENTS, a_prevention_task(incident_id, "opened"))
+
+    incident = await health.incident()
+    assert (incident["replay_ids"], incident["prevention_task_id"]) == (["replay_1"], "task_1")
+    assert [entry["kind"] for entry in incident["timeline"]] == ["opened", "replay", "replay", "task", "task"]
+    assert incident["timeline"][2]["words"].endswith("40 matched, 3 replayed, 37 unchanged, 0 refused, 0 failed")
