@@ -83,7 +83,7 @@ Live = Open | Claimed | InProgress
 
 
 def open_task(facts: Facts, owner: Person | None, block: BlockTask | None, *, now: datetime) -> Changes:
-    """What opens a task: at once somebody's, and blocked, where that is asked for."""
+    """What opens a task: at once somebody's, and blocked, where that is asked for; a block may be over already."""
     opened = TaskOpened(facts, owner, at=now)
     return (opened,) if block is None else (opened, TaskBlocked(_block(facts.kind, block, now)))
 
@@ -131,8 +131,9 @@ def _decide_live(task: Live, command: Command, now: datetime) -> Changes:
         case Start(by):
             return _start(task, by, now)
         case NoteAgain(block):
-            held = block is None or facts.blocked is not None
-            return (TaskNotedAgain(),) if held else (TaskNotedAgain(), *_block_task(task, block, now))  # type: ignore[arg-type]
+            if block is None or facts.blocked is not None:
+                return (TaskNotedAgain(),)
+            return (TaskNotedAgain(), TaskBlocked(_block(facts.kind, block, now)))
         case Comment() | EnterInError() | Reopen() | Cancel() | Complete():
             raise AssertionError("decided for tasks in any state")
         case _:
@@ -202,6 +203,8 @@ def _reopen(task: Task, command: Reopen, now: datetime) -> Changes:
 def _block_task(task: Live, command: BlockTask, now: datetime) -> Changes:
     held = task.facts.blocked
     if held is None:
+        if command.until is not None and command.until <= now:
+            raise UntilPassedError(command.until)
         return (TaskBlocked(_block(task.facts.kind, command, now)),)
     if (held.code, held.text, held.until, held.condition) == (
         command.code,
@@ -220,8 +223,6 @@ def _block(kind: Kind, command: BlockTask, now: datetime) -> Block:
     if command.condition is not None and not rule.names_condition:
         naming = frozenset(code for code, each in kind.blocks.items() if each.names_condition)
         raise BlockUnknownError(kind.name, command.code, naming, condition=True)
-    if command.until is not None and command.until <= now:
-        raise UntilPassedError(command.until)
     return Block(command.code, now, now, command.text, command.until, command.condition)
 
 

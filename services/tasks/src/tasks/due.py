@@ -15,7 +15,6 @@ from tasks.states import Claimed, Due, DueAt, DueOn, Facts, InProgress, Open, Ta
 
 DueState = Literal["overdue", "due_today", "upcoming", "paused", "none"]
 _DAY: Final = timedelta(days=1)
-_LAST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:
@@ -38,7 +37,7 @@ def pause_ends_at(facts: Facts) -> datetime | None:
     rule = facts.rule()
     if facts.blocked is None or rule is None or not rule.pauses_for:
         return None
-    return _sum(facts.blocked.paused_from, rule.pauses_for)
+    return facts.blocked.paused_from + rule.pauses_for
 
 
 def paused_by(facts: Facts, now: datetime) -> timedelta:
@@ -61,9 +60,9 @@ def deadline(facts: Facts, zone: ZoneInfo) -> datetime | None:
 def _extended(due: Due, by: timedelta, zone: ZoneInfo) -> datetime:
     match due:
         case DueAt(instant):
-            return _sum(instant, by)
+            return instant + by
         case DueOn(day):
-            return end_of_day(min(_LAST.date(), day + round(by / _DAY) * _DAY), zone)
+            return end_of_day(day + round(by / _DAY) * _DAY, zone)
 
 
 def due_state(task: Task, now: datetime, zone: ZoneInfo) -> DueState:
@@ -78,7 +77,3 @@ def due_state(task: Task, now: datetime, zone: ZoneInfo) -> DueState:
     if now >= limit:
         return "overdue"
     return "due_today" if limit <= end_of_day(business_day(now, zone), zone) else "upcoming"
-
-
-def _sum(instant: datetime, by: timedelta) -> datetime:
-    return _LAST if instant > _LAST - by else instant + by

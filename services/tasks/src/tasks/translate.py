@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -24,7 +24,6 @@ from tasks.states import (
     DueAt,
     DueOn,
     Kind,
-    Outcome,
     Person,
     Priority,
     Source,
@@ -32,12 +31,13 @@ from tasks.states import (
     name_of,
     owner_of,
 )
-from tasks.texts import NOTE_MAX_CHARACTERS, SHORT_MAX_CHARACTERS, TITLE_MAX_CHARACTERS, clean
+from tasks.texts import NOTE_MAX_CHARACTERS, SHORT_MAX_CHARACTERS, TITLE_MAX_CHARACTERS, clean, inert
 
 MEMBER_ID: Final = "member_id"
 DAYS: Final = (date(2000, 1, 1), date(2199, 12, 31))
 GATES_MAX: Final = 10
 FIELDS_MAX: Final = 20
+FIELD_MAX_CHARACTERS: Final = 200
 EVIDENCE_MAX: Final = 20
 CHANGES: Final[Mapping[type[Change], str]] = {
     commands.TaskOpened: "opened",
@@ -141,11 +141,11 @@ def priority(name: str | None) -> Priority:
 
 
 def fields(given: Mapping[str, str]) -> Mapping[str, str]:
-    """The fields as they are kept. Raises BadRequestError and TextRefusedError."""
+    """The fields that a message gives, as they are kept. Raises BadRequestError and TextRefusedError."""
     if len(given) > FIELDS_MAX:
         raise BadRequestError(f"{FIELDS_MAX} fields are allowed")
     return {
-        clean(name, max_characters=60): clean(value, max_characters=SHORT_MAX_CHARACTERS)
+        clean(name, max_characters=60): inert(value, max_characters=FIELD_MAX_CHARACTERS)
         for name, value in given.items()
     }
 
@@ -155,9 +155,9 @@ def short(text: str | None) -> str | None:
     return None if text is None else clean(text, max_characters=SHORT_MAX_CHARACTERS)
 
 
-def note(text: str | None) -> str | None:
-    """Words of several lines, or None. Raises TextRefusedError."""
-    return None if text is None else clean(text, max_characters=NOTE_MAX_CHARACTERS, several_lines=True)
+def told(text: str | None) -> str | None:
+    """Words that a message brings, of several lines, or None."""
+    return None if text is None else inert(text, max_characters=NOTE_MAX_CHARACTERS, several_lines=True)
 
 
 def requested(body: OperationalTaskRequested, *, event_id: str, pointer: str | None, reason: str | None) -> Request:
@@ -179,7 +179,7 @@ def requested(body: OperationalTaskRequested, *, event_id: str, pointer: str | N
         block=None if body.blocked is None else block(body.blocked),
         dedupe_key=clean(body.dedupe_key, max_characters=SHORT_MAX_CHARACTERS),
         gates=tuple(clean(gate, max_characters=100) for gate in body.gates),
-        note=note(body.note),
+        note=told(body.note),
         reason=reason,
     )
 
@@ -198,15 +198,8 @@ def source(given: TaskSource, *, event_id: str | None = None, pointer: str | Non
 
 
 def block(given: WireBlocked) -> BlockTask:
-    """A block as it is asked for. Raises TextRefusedError."""
-    return BlockTask(given.code, short(given.text), given.until, short(given.unblocked_by))
-
-
-def outcome(code: str, words: str | None, evidence: Sequence[str]) -> Outcome:
-    """How a task ended. Raises BadRequestError and TextRefusedError."""
-    if len(evidence) > EVIDENCE_MAX:
-        raise BadRequestError(f"{EVIDENCE_MAX} references are kept as evidence")
-    return Outcome(code, note(words), tuple(clean(each, max_characters=SHORT_MAX_CHARACTERS) for each in evidence))
+    """A block as a message asks for it. Raises TextRefusedError."""
+    return BlockTask(given.code, told(given.text), given.until, short(given.unblocked_by))
 
 
 def person(actor: Actor) -> Person:

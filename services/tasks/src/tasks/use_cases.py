@@ -146,12 +146,14 @@ async def end_blocks_until_now(tx: Transaction, rules: Rules) -> int:
 
 
 async def _unblock_if_over(tx: Transaction, rules: Rules, stored: Stored) -> Stored:
-    """End a block whose condition was over before the block was there."""
+    """End a block that was over before it was there: its condition had ended, or its time had passed."""
     held = stored.task.facts.blocked
-    if held is None or held.condition is None or not await store.has_ended(tx.connection, held.condition):
+    if held is None:
         return stored
-    changes = decide(stored.task, EndCondition(held.condition), now=tx.now)
-    return await _apply(tx.automatically(tx.cause), rules, stored, changes)
+    changes = decide(stored.task, ReachUntil(), now=tx.now)
+    if not changes and held.condition is not None and await store.has_ended(tx.connection, held.condition):
+        changes = decide(stored.task, EndCondition(held.condition), now=tx.now)
+    return await _apply(tx.automatically(tx.cause), rules, stored, changes) if changes else stored
 
 
 async def _apply(
