@@ -8,6 +8,7 @@ from chassis.dead_letters import dead_letters_table
 from chassis.idempotency import idempotency_table
 from chassis.inbox import inbox_table
 from chassis.outbox import outbox_table
+from chassis.positions import positions_table
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -32,6 +33,7 @@ SCHEMA: Final = "tasks"
 metadata = MetaData(schema=SCHEMA)
 outbox = outbox_table(metadata)
 inbox = inbox_table(metadata)
+positions = positions_table(metadata)
 dead_letters = dead_letters_table(metadata)
 idempotency_keys = idempotency_table(metadata)
 

@@ -1,4 +1,4 @@
-"""Outbox, inbox, dead letters and idempotency keys.
+"""Outbox, inbox, positions, dead letters and idempotency keys.
 
 Revision ID: 0001
 Revises:
@@ -55,6 +55,18 @@ CREATE TABLE tasks.inbox (
 CREATE INDEX inbox_claimed_at ON tasks.inbox USING brin (claimed_at);
 
 GRANT SELECT, INSERT, DELETE ON tasks.inbox TO tasks;
+
+CREATE TABLE tasks.positions (
+    consumer text NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL CONSTRAINT positions_next_offset CHECK (next_offset >= 0),
+    last_event_id text,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (consumer, topic, partition)
+) WITH (fillfactor = 20);
+
+GRANT SELECT, INSERT, UPDATE ON tasks.positions TO tasks;
 
 CREATE TABLE tasks.dead_letters (
     id uuid NOT NULL PRIMARY KEY,
