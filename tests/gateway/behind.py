@@ -34,7 +34,8 @@ NOBODY_LISTENS: Final = "http://127.0.0.1:9"
 @asynccontextmanager
 async def listening(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     """Serve `app` on a socket of its own; yields its address."""
-    with socket.socket() as listener:
+    # The protocol has to be named: without it asyncio leaves Nagle on, and every answer takes 40 ms longer.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         server = uvicorn.Server(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -31,7 +31,7 @@ from chassis.dead_letters import (
     Summary,
 )
 from chassis.transaction import Draft, Transaction
-from chassis.web import Listed, Page, Problem, ProblemType, ReadTx, Tx, documents
+from chassis.web import LIST_PROBLEMS, NOT_FOUND, Listed, Page, Problem, ProblemType, ReadTx, Tx, documents
 
 NOBODY_RETRIES: Final = ProblemType("nobody-retries", "Nothing here handles such messages any more", 409)
 
@@ -71,11 +71,38 @@ class RetriedView(BaseModel):
     reason: str | None
 
 
+_EXAMPLE: Final = DeadLetterDetail(
+    id=UUID("019cadd6-1b7b-7c3e-9a52-3f0a6c1d2e4b"),
+    owner="tasks",
+    consumer="tasks",
+    pointer="payments-events/3/1042",
+    reason_class="unreadable",
+    reason="The value is no event: it is not JSON",
+    message_type=None,
+    event_id=None,
+    state="open",
+    attempts=0,
+    created_at=datetime(2026, 3, 2, 9, 15, 30, tzinfo=UTC),
+    retried_at=None,
+    message_base64="aGFsZiBhbiBldmVudA==",
+    text="half an event",
+    key_base64=None,
+    headers_base64=[],
+)
+_SHOWN: Final = DeadLetterView(**_EXAMPLE.model_dump(include=set(DeadLetterView.model_fields)))
+_UNKNOWN: Final = (NOT_FOUND, f"There is no dead letter {_EXAMPLE.id}.")
+
+
 def dead_letters_router(schema: str, retriers: Mapping[str, Retrier]) -> APIRouter:
     """The endpoints `/dead-letters`; `retriers` handle a letter again, by its consumer's name."""
     router = APIRouter(tags=["dead letters"])
 
-    @router.get("/dead-letters", **documents(scope="dead-letters:read", limit="read"))
+    @router.get(
+        "/dead-letters",
+        **documents(
+            scope="dead-letters:read", limit="read", example=Listed(items=[_SHOWN], next=None), problems=LIST_PROBLEMS
+        ),
+    )
     async def list_dead_letters(
         tx: ReadTx,
         page: Page,
@@ -88,14 +115,23 @@ def dead_letters_router(schema: str, retriers: Mapping[str, Retrier]) -> APIRout
         )
         return page.listed([DeadLetterView(**_shown(letter)) for letter in letters], key=lambda letter: letter.id)
 
-    @router.get("/dead-letters/{dead_letter_id}", **documents(scope="dead-letters:read", limit="read"))
+    @router.get(
+        "/dead-letters/{dead_letter_id}",
+        **documents(scope="dead-letters:read", limit="read", example=_EXAMPLE, problems=[_UNKNOWN]),
+    )
     async def get_dead_letter(dead_letter_id: UUID, tx: ReadTx) -> DeadLetterDetail:
         """One message that was set aside, with its exact bytes."""
         return _detail(await _found(tx, schema, dead_letter_id))
 
     @router.post(
         "/dead-letters/{dead_letter_id}/retry",
-        **documents(scope="dead-letters:write", audit=MessageRetried, limit="write"),
+        **documents(
+            scope="dead-letters:write",
+            audit=MessageRetried,
+            limit="write",
+            example=RetriedView(id=_EXAMPLE.id, state="open", attempts=1, reason=_EXAMPLE.reason),
+            problems=[_UNKNOWN, (NOBODY_RETRIES, "Nothing here handles messages of old-consumer.")],
+        ),
     )
     async def retry_dead_letter(dead_letter_id: UUID, tx: Tx) -> RetriedView:
         """Handle a message again; one that has had its effect already is left alone."""

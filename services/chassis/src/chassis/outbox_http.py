@@ -7,7 +7,8 @@ the key again with a new reason. Tested in tests/chassis/test_outbox_http.py.
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
 
 from contracts.envelope import Entity, Workflow
@@ -20,7 +21,7 @@ from chassis import outbox
 from chassis.ids import bounded
 from chassis.outbox import ParkedKey
 from chassis.transaction import Draft, Transaction
-from chassis.web import Listed, Page, Problem, ReadTx, Tx, documents
+from chassis.web import INVALID, LIST_PROBLEMS, NOT_FOUND, Listed, Page, Problem, ReadTx, Tx, documents
 
 
 class ParkedKeyView(BaseModel):
@@ -40,11 +41,28 @@ class ReleaseKey(BaseModel):
     key: str = Field(min_length=1, max_length=10_000)
 
 
+_EXAMPLE: Final = ParkedKeyView(
+    topic="tasks-events",
+    key="019cadd7-1a22-7b63-9e1d-5c3f7a80d4b2",
+    event_id=UUID("019cadd6-1b7b-7c3e-9a52-3f0a6c1d2e4b"),
+    reason="The topic takes no record of this size",
+    parked_at=datetime(2026, 3, 2, 9, 15, 30, tzinfo=UTC),
+)
+
+
 def outbox_router(schema: str) -> APIRouter:
     """The endpoints `/outbox/parked`."""
     router = APIRouter(tags=["outbox"])
 
-    @router.get("/outbox/parked", **documents(scope="dead-letters:read", limit="read"))
+    @router.get(
+        "/outbox/parked",
+        **documents(
+            scope="dead-letters:read",
+            limit="read",
+            example=Listed(items=[_EXAMPLE], next=None),
+            problems=LIST_PROBLEMS,
+        ),
+    )
     async def list_parked_keys(tx: ReadTx, page: Page) -> Listed[ParkedKeyView]:
         """Keys whose events stand aside, that with the oldest event first."""
         found = await outbox.parked(tx.connection, schema, limit=page.limit + 1, after=page.after_id())
@@ -52,7 +70,17 @@ def outbox_router(schema: str) -> APIRouter:
 
     @router.post(
         "/outbox/parked/release",
-        **documents(scope="dead-letters:write", audit=OutboxKeyReleased, limit="write"),
+        **documents(
+            scope="dead-letters:write",
+            audit=OutboxKeyReleased,
+            limit="write",
+            request=ReleaseKey(topic=_EXAMPLE.topic, key=_EXAMPLE.key),
+            example=_EXAMPLE,
+            problems=[
+                (NOT_FOUND, f"There is no parked key {_EXAMPLE.key}."),
+                (INVALID, "Some values are missing, or are not what they should be."),
+            ],
+        ),
     )
     async def release_parked_key(wanted: ReleaseKey, tx: Tx) -> ParkedKeyView:
         """Let the events of a key go on, in their order; answers with what it was parked for."""

@@ -14,7 +14,7 @@ from chassis.web.problems import MEDIA_TYPE, MISSING_SCOPE, UNAUTHENTICATED
 
 from contracts import openapi
 from gateway.limiting import RATE_LIMITED
-from gateway.operations import METHODS, Operation, all_operations
+from gateway.operations import METHODS, PREFIX, Operation, all_operations
 from gateway.settings import UPSTREAMS
 
 TITLE: Final = "Backbone"
@@ -42,6 +42,8 @@ def describe(own: dict[str, Any]) -> dict[str, Any]:
     for operation in all_operations():
         paths.setdefault(operation.path, {})[operation.method.lower()] = _forwarded(operation)
     for path, item in own["paths"].items():
+        if not path.startswith(f"{PREFIX}/"):
+            continue  # for those who run this process, not for those who come to the door
         for method, declared in item.items():
             here = {**declared, "x-service": "gateway"} if method in METHODS else declared
             paths.setdefault(path, {})[method] = _guarded(here, forwarded=False) if method in METHODS else here

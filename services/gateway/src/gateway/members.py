@@ -55,6 +55,8 @@ class Composer:
             first["holds"] = self._call("payments", f"/members/{identity}/holds")
         if self._may("timeline", "audit", AUDIT_SCOPE):
             first["timeline"] = self._records("member", member_id)
+        if self._may("tasks", "tasks", TASKS_SCOPE):
+            first["tasks"] = self._call("tasks", "/tasks", member=member_id, limit=TASKS_MAX)
         came = await self._parts.ask(first)
         ledger = self._ledger(member_id, came.get("ledger"))
         name = None if ledger is None else str(ledger["member"]["name"])
@@ -79,16 +81,16 @@ class Composer:
     ) -> tuple[list[dict[str, Any]] | None, list[dict[str, Any]] | None]:
         """Tasks that name the member, and what the log says of the member, their payments, holds and tasks."""
         own = self._items("timeline", "audit", came)
+        tasks = self._items("tasks", "tasks", came)
         second: Calls = {}
-        if self._may("tasks", "tasks", TASKS_SCOPE):
-            if name is None:
-                self._parts.lack("tasks", "tasks", "cannot be asked for without the member's name")
-            else:
-                second["tasks"] = self._call("tasks", "/tasks", text=name, limit=TASKS_MAX)
+        if tasks is not None and name is not None:
+            # A task may name a member without knowing which of those with that name it is about.
+            second["tasks by name"] = self._call("tasks", "/tasks", text=name, limit=TASKS_MAX)
         if own is not None:
             second |= self._followed("payment", _payments(ledger)) | self._followed("member_hold", _ids(holds))
         found = await self._parts.ask(second)
-        tasks = self._items("tasks", "tasks", found) if "tasks" in found else None
+        if tasks is not None:
+            tasks = _each_once(tasks, items_of(found.get("tasks by name")) or [])
         if own is None:
             return tasks, None
         found |= await self._parts.ask(self._followed("task", _ids(tasks)))
@@ -137,6 +139,10 @@ def _payments(ledger: Mapping[str, Any] | None) -> list[str]:
 
 def _ids(items: Iterable[Mapping[str, Any]] | None) -> list[str]:
     return [str(item["id"]) for item in items or ()]
+
+
+def _each_once(*lists: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list({str(item["id"]): item for items in lists for item in items}.values())
 
 
 def _newest_first(timelines: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:

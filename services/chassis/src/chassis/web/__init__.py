@@ -14,7 +14,7 @@ from chassis.web.context import RequestContext
 from chassis.web.documented import documents, undocumented
 from chassis.web.health import Check
 from chassis.web.operations import CallerIdentity, ReadTx, Tx, web_state
-from chassis.web.pages import Listed, Page
+from chassis.web.pages import LIST_PROBLEMS, Listed, Page
 from chassis.web.preconditions import IfMatch
 from chassis.web.problems import (
     BAD_CURSOR,
@@ -46,6 +46,7 @@ __all__ = [
     "INVALID",
     "KEY_IN_FLIGHT",
     "KEY_REUSED",
+    "LIST_PROBLEMS",
     "MISSING_SCOPE",
     "NOT_FOUND",
     "OVERLOADED",

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from chassis.web import health
 from chassis.web.context import RequestContext
-from chassis.web.documented import prepare, undocumented
+from chassis.web.documented import prepare, show_whole, undocumented
 from chassis.web.edge import Edge, Guard
 from chassis.web.operations import web_state
 from chassis.web.problems import Problem, problem_of
@@ -29,6 +29,12 @@ class Application(FastAPI):
     """FastAPI behind the edge: what does not need its layers does not pass them."""
 
     edge: Edge
+
+    def openapi(self) -> dict[str, Any]:
+        """The document of the routers, made once, its examples as they were given."""
+        if self.openapi_schema is None:
+            show_whole(super().openapi(), self.routes)
+        return super().openapi()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

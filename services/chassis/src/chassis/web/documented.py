@@ -105,6 +105,27 @@ def undocumented(routes: Sequence[BaseRoute]) -> list[str]:
     ]
 
 
+def show_whole(document: dict[str, Any], routes: Sequence[BaseRoute]) -> None:
+    """Put the examples into `document` as they were given: FastAPI leaves out whatever is null in them."""
+    for route in iter_route_contexts(routes):
+        if not isinstance(route.original_route, APIRoute):
+            continue
+        for method in route.methods or ():
+            declared = document["paths"].get(route.path, {}).get(method.lower())
+            if declared is None:
+                continue
+            _restore(declared.get("requestBody"), (route.openapi_extra or {}).get("requestBody"))
+            for status, given in route.original_route.responses.items():
+                _restore(declared["responses"].get(str(status)), given)
+
+
+def _restore(declared: dict[str, Any] | None, given: dict[str, Any] | None) -> None:
+    for media, content in (given or {}).get("content", {}).items():
+        for name in content.keys() & {"example", "examples"}:
+            if declared is not None:
+                declared["content"][media][name] = content[name]
+
+
 def prepare(router: APIRouter, *, keeps_keys: bool) -> None:
     """Make every route of `router` an `Operation`, and add to what it documents what follows from itself.
 

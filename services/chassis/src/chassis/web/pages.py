@@ -17,7 +17,7 @@ import orjson
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
-from chassis.web.problems import BAD_CURSOR, Problem
+from chassis.web.problems import BAD_CURSOR, INVALID, Problem
 
 T = TypeVar("T")
 LIMIT_DEFAULT: Final = 50
@@ -82,6 +82,10 @@ def _cursor(key: int | str | UUID) -> str:
 
 def _bad_cursor() -> Problem:
     return Problem(BAD_CURSOR, "Use the `next` of a page as it was given, or leave the cursor out.")
+
+
+LIST_PROBLEMS: Final = (_bad_cursor(), Problem(INVALID, "Some values are missing, or are not what they should be."))
+"""What every list may answer instead of a page."""
 
 
 async def page(
