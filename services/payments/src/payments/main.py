@@ -33,6 +33,9 @@ from payments.providers.collecting import ProviderCollector
 from payments.recovery import handlers as recovery_handlers
 from payments.recovery.jobs import Releases, Retries
 from payments.recovery.use_cases import Means
+from payments.replays import http as replays_http
+from payments.replays import use_cases as replaying
+from payments.replays.jobs import Replays
 from payments.settings import PaymentsSettings
 from payments.verify_command import verify
 from payments.worker import NAME, InputWork
@@ -44,11 +47,14 @@ _PAUSES: WeakKeyDictionary[Runtime[PaymentsSettings], Pauses] = WeakKeyDictionar
 """What each process knows of the pauses, with its gate."""
 
 
+def rules_of(settings: PaymentsSettings) -> Rules:
+    """How money is booked, by the settings."""
+    return Rules(Policy(gst_registered=settings.gst_registered, zone=ZoneInfo(settings.business_timezone)))
+
+
 def input_work(settings: PaymentsSettings) -> InputWork:
     """The work of applying inputs, by the rules of the settings."""
-    zone = ZoneInfo(settings.business_timezone)
-    rules = Rules(Policy(gst_registered=settings.gst_registered, zone=zone))
-    return InputWork(rules, gocardless_livemode=settings.gocardless_livemode)
+    return InputWork(rules_of(settings), gocardless_livemode=settings.gocardless_livemode)
 
 
 def _worker(runtime: Runtime[PaymentsSettings]) -> Part:
@@ -97,6 +103,17 @@ def _releases(runtime: Runtime[PaymentsSettings]) -> Part:
     return Releases(runtime.database, pauses_of(runtime), step_retries=step)
 
 
+def _replays(runtime: Runtime[PaymentsSettings]) -> Part:
+    settings = runtime.settings
+    means = replaying.Means(
+        rules=rules_of(settings),
+        retriers={NAME: input_work(settings).retry},
+        pauses=pauses_of(runtime),
+        gocardless_livemode=settings.gocardless_livemode,
+    )
+    return Replays(runtime.database, means)
+
+
 def queued(runtime: Runtime[PaymentsSettings]) -> Wake:
     """What wakes this process' worker: set by its ingress, where it has one, and by its fetcher."""
     if runtime.ingress is not None:
@@ -108,7 +125,13 @@ service = Service(
     "payments",
     PaymentsSettings,
     metadata=tables.metadata,
-    routers=[collection_http.router, deliveries_http.router, members_http.router, holds_http.router],
+    routers=[
+        collection_http.router,
+        deliveries_http.router,
+        members_http.router,
+        holds_http.router,
+        replays_http.router,
+    ],
     consumers=[recovery_handlers.consumer],
     ingress=lambda runtime: DeliveryIngress(runtime.database, runtime.settings),
     retriers=lambda runtime: {NAME: input_work(runtime.settings).retry},
@@ -122,6 +145,7 @@ service = Service(
         _acknowledgements,
         _retries,
         _releases,
+        _replays,
     ],
     measures=measures.measures,
     commands={"verify": verify},

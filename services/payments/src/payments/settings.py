@@ -26,7 +26,6 @@ class PaymentsSettings(Settings):
         10.0, gt=0, description="Age of the pauses' last heartbeat beyond which no money moves"
     )
     retry_release_max_per_second: int = Field(10, ge=1, le=1_000, description="Held retries let go in one second")
-    replay_max_events: int = Field(10_000, ge=1, le=1_000_000, description="Events that one replay may match")
     provider_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for a provider's answer")
     delivery_max_bytes: int = Field(8 * 1_048_576, gt=0, description="Largest delivery; beyond it: 413")
     deliveries_in_flight_max_bytes: int = Field(

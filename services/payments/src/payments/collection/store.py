@@ -212,7 +212,7 @@ async def add_facts(connection: AsyncConnection, facts: Sequence[NewFact]) -> No
     """Keep facts; one that is known already (another rendering of the same event told it) is kept once."""
     if not facts:
         return
-    bodies = [orjson.dumps(codec.to_json(new.fact), option=orjson.OPT_SORT_KEYS) for new in facts]
+    bodies = [_body_of(new.fact) for new in facts]
     hashes = [hashlib.sha256(body).digest() for body in bodies]
     named = [(hash_, key.text) for hash_, new in zip(hashes, facts, strict=True) for key in codec.names(new.fact)]
     await _ADD_FACTS.all(
@@ -225,6 +225,15 @@ async def add_facts(connection: AsyncConnection, facts: Sequence[NewFact]) -> No
             "named_keys": [key for _, key in named],
         },
     )
+
+
+def _body_of(fact: Fact) -> bytes:
+    return orjson.dumps(codec.to_json(fact), option=orjson.OPT_SORT_KEYS)
+
+
+def digest_of(fact: Fact) -> bytes:
+    """By what a fact is known: the same fact is kept once."""
+    return hashlib.sha256(_body_of(fact)).digest()
 
 
 class Ids:
