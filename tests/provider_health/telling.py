@@ -98,8 +98,10 @@ def a_provider_event(
     return told(body, Entity(type="payment", id=payment), service="payments", after=standing(state, retry))
 
 
-def a_payment_update(payment: str, state: str, *, retry: str | None = None) -> Event[Payload]:
-    body = PaymentUpdated(change="described", payment=Referenced(id=payment, reference=payment))
+def a_payment_update(
+    payment: str, state: str, *, retry: str | None = None, change: str = "described"
+) -> Event[Payload]:
+    body = PaymentUpdated(change=change, payment=Referenced(id=payment, reference=payment))
     return told(body, Entity(type="payment", id=payment), service="payments", after=standing(state, retry))
 
 

@@ -86,3 +86,15 @@ async def test_each_step_of_a_replay_and_of_the_prevention_task_stands_on_the_ti
     assert (incident["replay_ids"], incident["prevention_task_id"]) == (["replay_1"], "task_1")
     assert [entry["kind"] for entry in incident["timeline"]] == ["opened", "replay", "replay", "task", "task"]
     assert incident["timeline"][2]["words"].endswith("40 matched, 3 replayed, 37 unchanged, 0 refused, 0 failed")
+
+
+async def test_calls_of_ours_without_an_answer_take_a_provider_down_and_pause_it(health: Health) -> None:
+    """Long before anybody looks again: its health endpoint still said yes an hour ago."""
+    await health.looks()
+    await health.running.receives(PAYMENTS_EVENTS, a_provider_event("pay_1", "failed", retry="scheduled"))
+    lost = [a_payment_update("pay_1", "failed", retry="calling", change="lost the answer about") for _ in range(3)]
+    await health.running.receives(PAYMENTS_EVENTS, *lost)
+
+    assert await health.status("gocardless/api") == "down"
+    assert len((await health.incident())["pause_ids"]) == 1
+    assert [change for change, _ in await health.pauses_told()] == ["paused"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from chassis import cli
+from chassis.consumer import Consumer
 from chassis.schedule import ScheduleLimits
 from chassis.service import Part, Runtime, Service
 
@@ -27,6 +28,10 @@ _LEASE_MARGIN_SECONDS = 5.0
 def policy(settings: ProviderHealthSettings) -> Policy:
     """What is done without asking, by the settings."""
     return Policy(pauses=settings.pause_on_outage, pause_lasts=timedelta(hours=settings.outage_pause_hours))
+
+
+def _consumer(runtime: Runtime[ProviderHealthSettings]) -> Consumer:
+    return handlers.consumer(policy(runtime.settings))
 
 
 def _checks(runtime: Runtime[ProviderHealthSettings]) -> Part:
@@ -59,9 +64,9 @@ service = Service(
     ProviderHealthSettings,
     metadata=tables.metadata,
     routers=[checks_http.router, maintenance_http.router, incidents_http.router, pauses_http.router],
-    consumers=[handlers.consumer],
+    consumers=[_consumer],
     workers=[_checks, _expiries, _heartbeat],
-    retriers=lambda runtime: {handlers.consumer.name: handlers.consumer.retrier(runtime.database.schema)},
+    retriers=lambda runtime: {handlers.NAME: _consumer(runtime).retrier(tables.SCHEMA)},
     measures=lambda _: [measures.provider_states, measures.severe_incidents],
 )
 

@@ -17,9 +17,12 @@ from provider_health.checks import use_cases as checks
 from provider_health.checks.domain import Observation
 from provider_health.incidents import store as incidents
 from provider_health.incidents import translate
-from provider_health.incidents.reactions import RECORDS_ONLY
-from provider_health.names import WEBHOOKS
+from provider_health.incidents.reactions import Policy
+from provider_health.names import API, WEBHOOKS
 
+# What payments says of a call that it has made to collect a payment.
+_ANSWERED: Final = frozenset({"submitted", "could not collect"})
+_UNANSWERED: Final = frozenset({"lost the answer about"})
 _NOTED_EVERY: Final = timedelta(minutes=1)
 _IS_NEWS = text(
     """
@@ -29,21 +32,20 @@ _IS_NEWS = text(
 )
 
 
-async def deliveries_rejected(tx: Transaction, event: Event[ProviderDeliveryRejected]) -> None:
+async def deliveries_rejected(tx: Transaction, event: Event[ProviderDeliveryRejected], policy: Policy) -> None:
     """Count a minute in which many deliveries were refused as one failure of the provider's webhooks."""
     body = event.data.body
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(body.by_reason.items()))
     seen = Observation("failed", tx.now, f"{body.count} deliveries refused within a minute ({reasons})"[:500])
-    await checks.record(tx, f"{body.provider}/{WEBHOOKS}", seen, RECORDS_ONLY)
+    await checks.record(tx, f"{body.provider}/{WEBHOOKS}", seen, policy)
 
 
-async def event_ingested(tx: Transaction, event: Event[PaymentProviderEventIngested]) -> None:
+async def event_ingested(tx: Transaction, event: Event[PaymentProviderEventIngested], policy: Policy) -> None:
     """Count a delivery that was believed as a success of the provider's webhooks, and keep what waits."""
     body = event.data.body
     check = f"{body.provider}/{WEBHOOKS}"
-    news = (await tx.connection.execute(_IS_NEWS, {"check": check, "since": tx.now - _NOTED_EVERY})).scalar()
-    if news:
-        await checks.record(tx, check, Observation("ok", tx.now, f"delivered {body.what}"[:500]), RECORDS_ONLY)
+    if await _is_news(tx, check):
+        await checks.record(tx, check, Observation("ok", tx.now, f"delivered {body.what}"[:500]), policy)
     waits = translate.waits(event.data.after)
     if body.payment is not None and waits is not None and body.outcome == "applied":
         await incidents.payment_told(
@@ -57,8 +59,9 @@ async def event_ingested(tx: Transaction, event: Event[PaymentProviderEventInges
         )
 
 
-async def payment_updated(tx: Transaction, event: Event[PaymentUpdated]) -> None:
-    """Keep whether a payment that is known here still waits."""
+async def payment_updated(tx: Transaction, event: Event[PaymentUpdated], policy: Policy) -> None:
+    """Keep whether a payment that is known here still waits, and count how a call about it went."""
+    await _called(tx, event, policy)
     waits = translate.waits(event.data.after)
     if waits is not None:
         await incidents.payment_told(
@@ -70,3 +73,25 @@ async def payment_updated(tx: Transaction, event: Event[PaymentUpdated]) -> None
             waits=waits,
             told_at=event.time,
         )
+
+
+async def _called(tx: Transaction, event: Event[PaymentUpdated], policy: Policy) -> None:
+    """Count a call of ours to a provider: one without an answer as a failure, one with any answer as a success."""
+    change = event.data.body.change
+    if change not in _ANSWERED | _UNANSWERED:
+        return
+    provider = await incidents.provider_of(tx.connection, event.data.body.payment.id)
+    if provider is None:
+        return
+    check = f"{provider}/{API}"
+    if change in _UNANSWERED:
+        told = f"a call about a payment had no answer{f': {event.data.reason}' if event.data.reason else ''}"
+        await checks.record(tx, check, Observation("failed", tx.now, told[:500]), policy)
+    elif await _is_news(tx, check):
+        await checks.record(tx, check, Observation("ok", tx.now, "answered a call about a payment"), policy)
+
+
+async def _is_news(tx: Transaction, check: str) -> bool:
+    """Whether a success would say something: the check is in trouble, or nothing was heard of it for a while."""
+    given = {"check": check, "since": tx.now - _NOTED_EVERY}
+    return bool((await tx.connection.execute(_IS_NEWS, given)).scalar())

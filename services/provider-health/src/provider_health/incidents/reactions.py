@@ -43,10 +43,6 @@ class Policy:
     pause_lasts: timedelta
 
 
-RECORDS_ONLY = Policy(pauses=False, pause_lasts=timedelta())
-"""For what pauses nothing by itself, whatever the settings say."""
-
-
 @dataclass(frozen=True, slots=True)
 class Symptom:
     """A check's status has changed."""

@@ -39,6 +39,7 @@ _WAITS_STILL = text(
     WHERE payment_id = :payment AND told_at < :told_at
     """
 )
+_PROVIDER = text("SELECT provider FROM provider_health.waiting_payments WHERE payment_id = :payment")
 _STATUS = text("SELECT status FROM provider_health.provider_health_checks WHERE id = :check")
 
 
@@ -109,6 +110,11 @@ async def payment_told(
         await connection.execute(_WAITS_STILL, given)
     else:
         await connection.execute(_WAITS, {**given, "provider": provider, "amount": amount_minor, "currency": currency})
+
+
+async def provider_of(connection: AsyncConnection, payment_id: str) -> str | None:
+    """The provider of a payment that was heard of."""
+    return (await connection.execute(_PROVIDER, {"payment": payment_id})).scalar_one_or_none()
 
 
 async def check_status(connection: AsyncConnection, provider: str, category: str) -> str | None:
