@@ -48,9 +48,12 @@ _WHY: Final[Mapping[str, str]] = {
 
 
 def failing(view: PaymentView, table: DeclineTable) -> Failing | None:
-    """What a plan is derived from, or None for a payment no attempt of which has failed."""
+    """What a plan is derived from; None for a payment no attempt of which has failed, or whose amount is not known yet.
+
+    The latter is fetched: were it handed to a person meanwhile, an order of arrival would have decided.
+    """
     failed = [each for each in view.attempts if each.state in _FAILED]
-    if not failed:
+    if not failed or view.amount_minor is None:
         return None
     failure = view.failure or failed[-1].failure
     codes = (failure.decline_code, failure.code) if failure else ()
@@ -66,7 +69,7 @@ def failing(view: PaymentView, table: DeclineTable) -> Failing | None:
         decline=table.classify(view.key.provider, codes),
         reason=code_of(view),
         provider_retries=bool(view.will_attempt_retry),
-        collectable=view.key.kind != CHARGE and view.amount_minor is not None,
+        collectable=view.key.kind != CHARGE,
         direct_debit=direct or view.method == "au_becs_debit",
     )
 
