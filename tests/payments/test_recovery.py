@@ -115,7 +115,7 @@ async def test_a_due_retry_that_meets_a_hold_becomes_a_blocked_task_and_is_tried
     (task,) = await mark.payments.emitted(TASKS_COMMANDS, OperationalTaskRequested)
     assert task.data.body["blocked"]["unblocked_by"] == f"member_hold:{hold['id']}"
     assert task.data.body["source"]["event_id"] == asked.id
-    assert task.data.body["fields"] == {"member": "Mark Stevens"}
+    assert task.data.body["fields"] == {"member": "Mark Stevens", "member_id": "mark-stevens"}
 
     ended = await mark.payments.call(
         "POST",

@@ -19,6 +19,7 @@ from chassis.provisioning import owner_of
 
 from backbone.credentials import Credentials
 from backbone.faults import LocalError
+from backbone.identity import staff
 
 # What a process needs of its surroundings; nothing else of a developer's shell reaches it.
 INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV")
@@ -72,6 +73,11 @@ def _provider_health(around: Surroundings) -> dict[str, str]:
         "check_dwell_seconds": "5",
         "door_cadence_seconds": "20",
     }
+
+
+def _tasks(_: Surroundings) -> dict[str, str]:
+    maria = staff("billing")
+    return {"queue_owners": json.dumps({"Billing": {"id": maria.id, "name": maria.name}})}
 
 
 def _gateway(around: Surroundings) -> dict[str, str]:
@@ -166,7 +172,7 @@ def simulating(around: Surroundings, kept_in: Path) -> dict[str, str]:
 SERVICES: Final = (
     Service("payments", _payments),
     Service("provider-health", _provider_health),
-    Service("tasks"),
+    Service("tasks", _tasks),
     Service("audit"),
     Service("gateway", _gateway),
 )

@@ -201,7 +201,7 @@ def task_requested(
         OperationalTaskRequested(
             dedupe_key=subject.dedupe_key,
             kind=PAYMENT_RECOVERY,
-            fields={"member": subject.member.name if subject.member else "an unknown member"},
+            fields=_fields(subject),
             queue=BILLING,
             source=TaskSource(workflow=subject.workflow, entity=subject.entity, event_id=event_id),
             due_on=due_on,
@@ -213,6 +213,11 @@ def task_requested(
         subject.workflow,
         reason=reason,
     )
+
+
+def _fields(subject: Subject) -> dict[str, str]:
+    member = subject.member
+    return {"member": "an unknown member"} if member is None else {"member": member.name, "member_id": member.id}
 
 
 def _blocked(hold: Hold) -> TaskBlocked:
