@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from contracts.roles import ROLES
 from contracts.topics import TASKS_EVENTS
 from tasks.settings import TasksSettings
 
+from tests.support.eventually import eventually
 from tests.support.services import PRIVATE_KEY, RunningService
 
 MARIA: Final = Actor(kind="staff", id="maria-rossi", name="Maria Rossi")
@@ -89,6 +90,11 @@ class Desk:
             (event.data.actor.name, event.data.body["change"], event.data.body["task"]["title"])
             for event in sorted(events, key=lambda event: (event.subject, event.data.body["task"]["version"]))
         ]
+
+    async def settled_at(self, instant: datetime) -> None:
+        """Wait until the service's own business clock has come to `instant`."""
+        clock = self.service.runtime.clock
+        await eventually(clock.now, lambda now: now >= instant)
 
     def passes(self, time: timedelta) -> None:
         """Business time moves on."""

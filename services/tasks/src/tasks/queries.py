@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Row, and_, any_, func, literal, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks.due import DueState, business_day, end_of_day
@@ -66,7 +66,7 @@ def _conditions(wanted: Wanted, now: datetime, zone: ZoneInfo) -> list[ColumnEle
     if wanted.blocked is not None:
         found.append(_t.blocked_code.is_not(None) if wanted.blocked else _t.blocked_code.is_(None))
     if wanted.gate is not None:
-        found.append(_t.gates.any(wanted.gate))
+        found.append(literal(wanted.gate) == any_(_t.gates))
     if wanted.entity is not None:
         found += _pair(_t.source_entity_type, _t.source_entity_id, wanted.entity)
     if wanted.workflow is not None:

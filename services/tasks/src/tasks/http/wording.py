@@ -82,9 +82,11 @@ async def block_task(task_id: UUID, given: BlockGiven, expected: IfMatch, tx: Tx
         problems=[specimens.ENDED, *STANDARD],
     ),
 )
-async def unblock_task(task_id: UUID, given: OptionalReason, expected: IfMatch, tx: Tx, rules: Ruled) -> TaskView:
+async def unblock_task(
+    task_id: UUID, expected: IfMatch, tx: Tx, rules: Ruled, given: OptionalReason | None = None
+) -> TaskView:
     """Say that it can go on."""
-    return await do(tx, rules, task_id, expected, Unblock(given.reason))
+    return await do(tx, rules, task_id, expected, Unblock(given.reason if given else None))
 
 
 @router.post(
