@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from backbone import containers
 
+from tests.support.browsers import chromium
 from tests.support.infrastructure import (
     KAFKA_VARIABLE,
     POSTGRES_VARIABLE,
@@ -32,7 +35,8 @@ __all__ = [
     "topic_prefix",
 ]
 
-NOT_RUN = pytest.StashKey[tuple[int, str]]()
+NOT_RUN = pytest.StashKey[list[tuple[int, str, str]]]()
+INSTALL_CHROMIUM = "Chromium is not installed: apt-get install -y chromium"
 
 
 def pytest_report_header() -> list[str]:
@@ -40,18 +44,22 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, and say so at the end, what needs a container engine where none can be used."""
-    reason = containers.why_not()
-    if reason is None:
-        return
-    left_out = [item for item in items if item.get_closest_marker("engine")]
-    if left_out:
-        items[:] = [item for item in items if not item.get_closest_marker("engine")]
-        config.hook.pytest_deselected(items=left_out)
-        config.stash[NOT_RUN] = (len(left_out), reason)
+    """Leave out, and say so at the end, what needs a container engine or a browser where there is none.
+
+    In CI a browser is part of the machine: there its tests run, and fail without one.
+    """
+    no_browser = None if chromium() or os.environ.get("CI") else INSTALL_CHROMIUM
+    for marker, what, reason in (
+        ("engine", "tests of containers", containers.why_not()),
+        ("browser", "tests of the console in a browser", no_browser),
+    ):
+        left_out = [item for item in items if item.get_closest_marker(marker)]
+        if reason is not None and left_out:
+            items[:] = [item for item in items if not item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=left_out)
+            config.stash.setdefault(NOT_RUN, []).append((len(left_out), what, reason))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    count, reason = config.stash.get(NOT_RUN, (0, ""))
-    if count:
-        terminalreporter.write_line(f"NOT RUN: {count} tests of containers, because {reason}", yellow=True, bold=True)
+    for count, what, reason in config.stash.get(NOT_RUN, []):
+        terminalreporter.write_line(f"NOT RUN: {count} {what}, because {reason}", yellow=True, bold=True)

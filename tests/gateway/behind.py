@@ -84,6 +84,7 @@ class Gateway:
 
     runtime: Runtime[GatewaySettings]
     http: httpx.AsyncClient
+    app: ASGIApp
 
     @property
     def door(self) -> Door:
@@ -126,7 +127,7 @@ async def a_gateway(database: TemporaryDatabase, **settings: Any) -> AsyncIterat
             runtime.running(),
             httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://gateway") as http,
         ):
-            yield Gateway(runtime, http)
+            yield Gateway(runtime, http, application)
 
 
 def replying(status: int = 200, body: bytes = b"{}", **headers: str) -> Standing:

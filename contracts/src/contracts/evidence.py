@@ -48,32 +48,36 @@ class Measure:
 # What every service measures. Subjects are processes by their instance, where it is not the service as a whole.
 DEAD_LETTERS_OPEN: Final = Measure("dead_letters_open", "messages", "Messages set aside and not brought back")
 OUTBOX_DEPTH: Final = Measure("outbox_depth", "events", "Events that wait to be sent")
-OUTBOX_OLDEST_AGE: Final = Measure("outbox_oldest_age", "seconds", "How long the oldest of them has waited")
+OUTBOX_OLDEST_AGE: Final = Measure("outbox_oldest_age", "seconds", "How long the oldest event has waited to be sent")
 OUTBOX_PARKED_KEYS: Final = Measure("outbox_parked_keys", "keys", "Keys whose events cannot be sent")
 CONSUMER_LAG_RECORDS: Final = Measure("consumer_lag_records", "records", "Records that a consumer has not read yet")
-CONSUMER_LAG: Final = Measure("consumer_lag", "seconds", "How long the oldest of them has been there")
+CONSUMER_LAG: Final = Measure("consumer_lag", "seconds", "How long the oldest unread record has been there")
 ANSWERS: Final = Measure("answers_15m", "answers", "Requests answered in the last 15 minutes")
-SERVER_ERRORS: Final = Measure("server_errors_15m", "answers", "Of these, answered with a fault of ours")
-ROUTE_SERVER_ERRORS: Final = Measure("route_server_errors_15m", "answers", "The same, of one route")
+SERVER_ERRORS: Final = Measure(
+    "server_errors_15m", "answers", "Requests answered with a fault of ours, in the last 15 minutes"
+)
+ROUTE_SERVER_ERRORS: Final = Measure("route_server_errors_15m", "answers", "The same, by route")
 PROCESS_VERSION: Final = Measure("process_version", "version", "What a process runs: a digest of its source")
 PROCESS_STARTED: Final = Measure("process_started", "instant", "When a process started")
 PROCESS_SETTINGS: Final = Measure("process_settings", "digest", "What a process was told, secrets left out")
 
 UNBALANCED_JOURNALS: Final = Measure("unbalanced_journals", "journals", "Journals that do not sum to zero")
-LEDGER_VERIFIED: Final = Measure("ledger_verified", "yes or no", "Whether the last verification found nothing")
-PARKED_OVER_AN_HOUR: Final = Measure("parked_over_an_hour", "objects", "What waits for a provider's answer for long")
+LEDGER_VERIFIED: Final = Measure("ledger_verified", "yes or no", "The ledger's last verification found nothing")
+PARKED_OVER_AN_HOUR: Final = Measure(
+    "parked_over_an_hour", "objects", "Payments that have waited for a provider's answer for over an hour"
+)
 OLDEST_UNPROCESSED: Final = Measure("oldest_unprocessed_event", "seconds", "Age of the oldest event not applied yet")
 PENDING_EVENTS: Final = Measure("pending_events", "events", "Provider events that are not applied yet")
 REJECTED_DELIVERIES: Final = Measure("rejected_deliveries_1h", "deliveries", "Deliveries refused in the last hour")
-SIGNATURE_CHECKS: Final = Measure("signature_checks", "yes or no", "Whether a provider's signatures are checked")
+SIGNATURE_CHECKS: Final = Measure("signature_checks", "yes or no", "Each provider's signatures are checked")
 FAILURES_WITHOUT_ONE_OWNER: Final = Measure(
     "failures_without_one_owner", "payments", "Failed payments without exactly one retry, task or end"
 )
 HELD_RETRIES: Final = Measure("held_retries", "retries", "Retries that are due and held back")
-PAUSES_READABLE: Final = Measure("pauses_readable", "yes or no", "Whether a process knows which pauses are in force")
+PAUSES_READABLE: Final = Measure("pauses_readable", "yes or no", "Every process knows which pauses are in force")
 
 COVERAGE_GAPS: Final = Measure("unexplained_coverage_gaps", "offsets", "Kafka offsets that nobody accounts for")
-AUDIT_VERIFIED: Final = Measure("audit_verified", "yes or no", "Whether the last verification found nothing")
+AUDIT_VERIFIED: Final = Measure("audit_verified", "yes or no", "The log's last verification found nothing")
 SENSITIVE_UNREVIEWED: Final = Measure(
     "sensitive_unreviewed_48h", "records", "Sensitive records that nobody has reviewed for 48 hours"
 )

@@ -10,6 +10,7 @@ from chassis.web import Identify, Refused
 
 from gateway import documenting, door, doorstep, http, proxy, tables
 from gateway.board import http as board_http
+from gateway.console import pages
 from gateway.door import Door
 from gateway.limiting import LimiterWatch
 from gateway.settings import GatewaySettings
@@ -45,7 +46,7 @@ service = Service(
     refused=_refused,
     # Reading needs no database: what the gateway has to tell waits until it is back.
     spared=frozenset({"postgres", "relay", "outbox", "access events", "rate limits"}),
-    routes=lambda _: [*doorstep.routes(), *proxy.routes()],
+    routes=lambda _: [*doorstep.routes(), *pages.routes(), *proxy.routes()],
     describe=documenting.describe,
     workers=[_teller, _limits],
 )

@@ -159,7 +159,16 @@ AUDIT_TRAIL: Final = Item(
     rules=(
         _most("blocking", "audit", e.COVERAGE_GAPS, 0, "Read the gaps at /v1/audit/coverage"),
         _yes("blocking", "audit", e.AUDIT_VERIFIED, "Run `python -m audit verify` and read what it finds", HOUR),
-        _most("watching", "audit", e.CONSUMER_LAG, 30, "Look at the audit service's consumer", _LAG),
+        _rule(
+            "watching",
+            "audit",
+            e.CONSUMER_LAG,
+            "at most 30 seconds",
+            at_most("audit", e.CONSUMER_LAG.name, 30),
+            "Look at the audit service's consumer",
+            limit=_LAG,
+            words="How late the log is",
+        ),
         _most("watching", "audit", e.SENSITIVE_UNREVIEWED, 0, "Review the sensitive records that wait"),
         _gates("sensitive-action-audit-trail"),
     ),

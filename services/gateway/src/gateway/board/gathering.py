@@ -39,11 +39,13 @@ Calls = dict[str, tuple[str, Awaitable[Outcome]]]
 class Gathered:
     """What came: evidence, tasks by the id of the item that they decide, deliveries where they were asked for.
 
-    `unread` says of an item why nobody can tell whether it has a task.
+    `shown` are these tasks as their service shows them; `unread` says of an item why nobody can tell whether it has
+    one.
     """
 
     evidence: Evidence
     tasks: dict[str, Task] = field(default_factory=dict)
+    shown: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
     deliveries: list[dict[str, Any]] | None = None
     missing: list[Missing] = field(default_factory=list)
@@ -124,9 +126,9 @@ class Gatherer:
             whys = [each.why for each in self._parts.missing if each.part == _TASK_OF + item.id]
             found.unread[item.id] = whys[0] if whys else "was not asked"
             return
-        task = _newest(item, items_of(answer) or [])
-        if task is not None:
-            found.tasks[item.id] = task
+        newest = _newest(item, items_of(answer) or [])
+        if newest is not None:
+            found.shown[item.id], found.tasks[item.id] = newest, task_of(newest)
 
     def _evidence(self, facts: Iterable[Fact]) -> Evidence:
         newest: dict[tuple[str, str], Fact] = {}
@@ -164,13 +166,12 @@ def _facts(service: str, measurements: Iterable[Measurement]) -> Iterable[Fact]:
         yield Fact(service, each.name, each.value, each.unit, each.observed_at, each.detail_url)
 
 
-def _newest(item: Item, found: Sequence[Mapping[str, Any]]) -> Task | None:
+def _newest(item: Item, found: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The newest task of the item that was not withdrawn; the newest of all where all were."""
     key = item.task
     fitting = [each for each in found if key is not None and (key.title is None or each["title"] == key.title)]
     live = [each for each in fitting if each["state"] not in ENDED_WITHOUT]
-    chosen = next(iter(live or fitting), None)
-    return None if chosen is None else task_of(chosen)
+    return next(iter(live or fitting), None)
 
 
 def task_of(view: Mapping[str, Any]) -> Task:
