@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from chassis import cli
 from chassis.batch import Limits
+from chassis.consumer import Consumer
 from chassis.database import Wake
-from chassis.evidence import Process
+from chassis.evidence import Measuring, Process
 from chassis.kafka import KafkaSettings
 from chassis.service import Part, Runtime, Service
 from chassis.verifications import Verifications
@@ -36,6 +38,7 @@ from payments.recovery.use_cases import Means
 from payments.replays import http as replays_http
 from payments.replays import use_cases as replaying
 from payments.replays.jobs import Replays
+from payments.schema import SCHEMA
 from payments.settings import PaymentsSettings
 from payments.verify_command import verify
 from payments.worker import NAME, InputWork
@@ -114,6 +117,16 @@ def _replays(runtime: Runtime[PaymentsSettings]) -> Part:
     return Replays(runtime.database, means)
 
 
+def _measures(runtime: Runtime[PaymentsSettings]) -> Sequence[Measuring]:
+    instance = Process.of(runtime.service.package, runtime.settings).instance
+    readable = measures.pauses(pauses_of(runtime), instance) if runtime.settings.work else None
+    return [*measures.measures(runtime), *([] if readable is None else [readable])]
+
+
+def _outcomes(runtime: Runtime[PaymentsSettings]) -> Consumer:
+    return recovery_handlers.consumer(ZoneInfo(runtime.settings.business_timezone))
+
+
 def queued(runtime: Runtime[PaymentsSettings]) -> Wake:
     """What wakes this process' worker: set by its ingress, where it has one, and by its fetcher."""
     if runtime.ingress is not None:
@@ -132,9 +145,12 @@ service = Service(
         holds_http.router,
         replays_http.router,
     ],
-    consumers=[recovery_handlers.consumer],
+    consumers=[_outcomes],
     ingress=lambda runtime: DeliveryIngress(runtime.database, runtime.settings),
-    retriers=lambda runtime: {NAME: input_work(runtime.settings).retry},
+    retriers=lambda runtime: {
+        NAME: input_work(runtime.settings).retry,
+        recovery_handlers.NAME: _outcomes(runtime).retrier(SCHEMA),
+    },
     workers=[
         _worker,
         _fetcher,
@@ -147,7 +163,7 @@ service = Service(
         _releases,
         _replays,
     ],
-    measures=measures.measures,
+    measures=_measures,
     commands={"verify": verify},
 )
 

@@ -15,6 +15,7 @@ from contracts.evidence import Measurement
 from sqlalchemy import text
 
 from contracts import evidence
+from payments.pauses.view import Pauses
 from payments.schema import SCHEMA
 from payments.settings import PaymentsSettings, split_secrets
 
@@ -31,6 +32,17 @@ _PARKED: Final = text(
     WHERE awaiting <> '{}' AND NOT superseded AND created_at < :before
     """
 )
+# One row is one owner: a failed payment without a row has none.
+_RETRIES: Final = text(
+    """
+    SELECT (SELECT count(*) FROM payments.payments AS p
+            WHERE p.state IN ('failed', 'charged_back') AND NOT p.superseded
+              AND NOT EXISTS (SELECT FROM payments.payment_retries AS r WHERE r.payment_id = p.id)) AS unowned,
+           (SELECT count(*) FROM payments.payment_retries
+            WHERE state = 'held' OR (state = 'scheduled' AND due_at < CAST(:overdue AS timestamptz))) AS held
+    """
+)
+_OVERDUE: Final = timedelta(minutes=1)
 _REJECTED: Final = text(
     "SELECT coalesce(sum(deliveries), 0)::bigint FROM payments.rejections WHERE minute > CAST(:since AS timestamptz)"
 )
@@ -57,6 +69,24 @@ async def rejected(tx: Transaction) -> Sequence[Measurement]:
     return [evidence.REJECTED_DELIVERIES.reading(count, now, detail_url="/deliveries?state=rejected")]
 
 
+async def retries(tx: Transaction) -> Sequence[Measurement]:
+    """Failed payments that nobody owns, and retries that are held or should have been made by now."""
+    now, row = real_now(), (await tx.connection.execute(_RETRIES, {"overdue": tx.now - _OVERDUE})).one()
+    return [
+        evidence.FAILURES_WITHOUT_ONE_OWNER.reading(row.unowned, now, detail_url="/payments"),
+        evidence.HELD_RETRIES.reading(row.held, now, detail_url="/payments"),
+    ]
+
+
+def pauses(known: Pauses, instance: str) -> Measuring:
+    """Whether this process knows which pauses are in force; where it does not, it moves no money."""
+
+    async def readable(_: Transaction) -> Sequence[Measurement]:
+        return [evidence.PAUSES_READABLE.reading(known.blindness() is None, real_now(), of=instance)]
+
+    return readable
+
+
 def signatures(settings: PaymentsSettings) -> Measuring:
     """Whether each provider's deliveries are checked: without a secret nothing is believed, and nothing arrives."""
 
@@ -73,4 +103,4 @@ def signatures(settings: PaymentsSettings) -> Measuring:
 
 def measures(runtime: Runtime[PaymentsSettings]) -> Sequence[Measuring]:
     """Everything that this service measures beside what every service does."""
-    return [ledger, queue, rejected, signatures(runtime.settings)]
+    return [ledger, queue, rejected, retries, signatures(runtime.settings)]

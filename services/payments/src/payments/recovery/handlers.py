@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from chassis.consumer import Consumer
@@ -14,16 +15,21 @@ from contracts.topics import TASKS_EVENTS
 from payments.recovery import use_cases
 from payments.recovery.translate import payment_id_of
 
-consumer = Consumer("payments.outcomes", reads=[TASKS_EVENTS])
-_ZONE = ZoneInfo("Australia/Sydney")
+NAME: Final = "payments.outcomes"
 
 
-@consumer.on(OperationalTaskUpdated)
-async def act_on_the_outcome_of_a_recovery_task(tx: Transaction, event: Event[OperationalTaskUpdated]) -> None:
-    """Retry, close or leave alone, as the task's outcome says; tasks of other kinds are none of ours."""
-    body = event.data.body
-    payment_id = payment_id_of(body.task.dedupe_key)
-    if body.task.kind != PAYMENT_RECOVERY or payment_id is None or body.change not in ("completed", "cancelled"):
-        return
-    outcome = body.task.outcome.code if body.change == "completed" and body.task.outcome else "cancelled"
-    await use_cases.decided(tx, payment_id, outcome, zone=_ZONE)
+def consumer(zone: ZoneInfo) -> Consumer:
+    """The consumer of what became of tasks; `zone` is that of business days."""
+    reading = Consumer(NAME, reads=[TASKS_EVENTS])
+
+    @reading.on(OperationalTaskUpdated)
+    async def act_on_the_outcome_of_a_recovery_task(tx: Transaction, event: Event[OperationalTaskUpdated]) -> None:
+        """Retry, close or leave alone, as the task's outcome says; tasks of other kinds are none of ours."""
+        body = event.data.body
+        payment_id = payment_id_of(body.task.dedupe_key)
+        if body.task.kind != PAYMENT_RECOVERY or payment_id is None or body.change not in ("completed", "cancelled"):
+            return
+        outcome = body.task.outcome.code if body.change == "completed" and body.task.outcome else "cancelled"
+        await use_cases.decided(tx, payment_id, outcome, zone=zone)
+
+    return reading
