@@ -130,11 +130,17 @@ class Recovery:
         """Wait until all that was sent was answered and applied, and no retry is due."""
 
         async def quiet() -> int:
-            await asyncio.to_thread(self.simulated.flush)
+            if not await self.delivered():
+                return -1
             ((rows,),) = await self.payments.rows(_QUIET, now=self.payments.runtime.clock.now())
             return int(rows)
 
-        await eventually(quiet, lambda rows: rows == 0)
+        await eventually(quiet, lambda rows: rows == 0, timeout_seconds=90)
+
+    async def delivered(self) -> bool:
+        """Whether everything that the providers have told has arrived, waiting a while for it."""
+        answer = await asyncio.to_thread(self.simulated.control.post, "/flush", json={"timeout_seconds": 10})
+        return answer.is_success
 
     async def plan(self, payment_id: str) -> dict[str, Any]:
         """What is to become of the payment."""
@@ -145,9 +151,10 @@ class Recovery:
         return str((await self.payments.get(f"/payments/{payment_id}"))["state"])
 
     async def confirmations(self) -> list[dict[str, Any]]:
-        """Every call that asked Stripe to collect, oldest first."""
+        """Every call of the service that asked Stripe to collect, oldest first."""
         calls = await asyncio.to_thread(self.simulated.control.get, "/calls", params={"method": "POST"})
-        return [call for call in reversed(calls.json()["items"]) if call["path"].endswith("/confirm")]
+        asked = [call for call in reversed(calls.json()["items"]) if call["path"].endswith("/confirm")]
+        return [call for call in asked if (call["idempotency_key"] or "").startswith("backbone-")]
 
     async def completes(self, payment_id: str, outcome: str, *, twice: bool = True) -> None:
         """Maria completes the recovery task."""
