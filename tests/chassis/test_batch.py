@@ -16,6 +16,7 @@ from chassis.worker import Worker
 from contracts.envelope import Actor, Entity, Workflow
 from contracts.events import PaymentUpdated, Referenced
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from tests.support.consuming import SCHEMA, note, open_database
 from tests.support.eventually import eventually
@@ -53,6 +54,7 @@ class PendingRows:
         return Claimed(
             [row for row in found if row.id not in self.unreadable],
             [Refused(row, ValueError("not readable")) for row in found if row.id in self.unreadable],
+            last=len(found) < limit,
         )
 
     async def handle(self, tx: Transaction, items: Sequence[Row]) -> None:
@@ -253,6 +255,24 @@ async def test_an_event_that_cannot_be_stored_blames_its_item(database: Database
 
     assert (await state(database))[0] == [1, 3, 4]
     assert (await state(database))[2] == ["pending/2"]
+
+
+class SilentRows(PendingRows):
+    """A worker's work of which nobody is told."""
+
+    async def handle(self, tx: Transaction, items: Sequence[Row]) -> None:
+        for row in items:
+            try:
+                await tx.connection.execute(text(f"SELECT 1 / ({row.id} - 2)"))
+            except DBAPIError:
+                continue
+
+
+async def test_an_error_that_a_handler_swallows_is_found_where_nothing_is_told_of_the_batch(database: Database) -> None:
+    """PostgreSQL answers the commit of a failed transaction with a rollback, and calls it a success."""
+    await pend(database, 1, after=1)
+    done = await run_batch(database, SilentRows(), FAST)
+    assert (done.set_aside, (await state(database))[2:]) == (1, (["pending/2"], []))
 
 
 async def test_what_cannot_be_read_is_set_aside_without_being_handled(database: Database) -> None:

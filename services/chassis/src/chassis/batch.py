@@ -51,10 +51,14 @@ class Refused(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Claimed(Generic[Item]):
-    """What a transaction has claimed: `items` to handle, in this order, and `refused` to set aside at once."""
+    """What a transaction has claimed: `items` to handle, in this order, and `refused` to set aside at once.
+
+    `last`: nothing was left to claim. Whoever adds more wakes the worker, so it need not look again at once.
+    """
 
     items: Sequence[Item]
     refused: Sequence[Refused[Item]] = ()
+    last: bool = False
 
 
 class Work(Protocol[Item]):
@@ -113,12 +117,13 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What one committed batch did: items claimed, of them set aside, events emitted, attempts it took."""
+    """What one committed batch did: items claimed, of them set aside, events emitted, attempts it took, any left."""
 
     claimed: int
     set_aside: int
     emitted: int
     attempts: int
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,7 @@ class _Plan:
     isolate: bool = False
     conflicts: int = 0
     claimed: int = 0
+    last: bool = False
 
     def take_fewer(self) -> None:
         self.max_items = max(1, min(self.max_items, self.claimed or self.max_items) // 2)
@@ -190,7 +196,7 @@ async def run_batch(
                 metrics.BATCHES.labels(work.name, "committed").inc()
                 metrics.BATCH_ITEMS.labels(work.name).observe(plan.claimed)
                 metrics.BATCH_SECONDS.labels(work.name).observe(time.monotonic() - started)
-            return Done(plan.claimed, set_aside, emitted, attempts)
+            return Done(plan.claimed, set_aside, emitted, attempts, plan.last)
         if abandon.is_set():
             raise AbandonedError(work.name)
 
@@ -198,34 +204,34 @@ async def run_batch(
 async def _attempt(database: Database, work: Work[Item], plan: _Plan) -> tuple[int, int]:
     """One transaction; returns how many items were set aside, and how many events were emitted."""
     flushed = plan.claimed = 0
-    async with database.transaction() as tx:
-        claimed = await work.claim(tx, plan.max_items)
-        plan.claimed = len(claimed.items) + len(claimed.refused)
-        set_aside = len(claimed.refused)
-        for refused in claimed.refused:
-            await work.set_aside(tx, refused.item, refused.error)
-        if plan.isolate and claimed.items:
-            poisoned, flushed = await _isolate(tx, database.schema, work, claimed.items)
-            set_aside += poisoned
-            await _CHECK_NOW.all(tx.connection)
-        elif claimed.items:
-            flushed = await _handle_all(tx, database.schema, work, claimed.items)
-        left = len(tx.outgoing)
+    blaming = False
+    try:
+        async with database.batch() as tx:
+            claimed = await work.claim(tx, plan.max_items)
+            plan.claimed, plan.last = len(claimed.items) + len(claimed.refused), claimed.last
+            set_aside = len(claimed.refused)
+            for refused in claimed.refused:
+                await work.set_aside(tx, refused.item, refused.error)
+            if plan.isolate and claimed.items:
+                poisoned, flushed = await _isolate(tx, database.schema, work, claimed.items)
+                set_aside += poisoned
+                await _CHECK_NOW.all(tx.connection)
+            elif claimed.items:
+                # A batch that is expected to be healthy has no savepoints, and its deferred constraints are checked
+                # by its commit: what it breaks there, or in the outbox, is an item's fault too.
+                blaming = True
+                await work.handle(tx, claimed.items)
+                if not tx.outgoing:
+                    # Where a handler swallowed an error, the commit would roll back and say nothing.
+                    await _CHECK_NOW.all(tx.connection)
+            left = len(tx.outgoing)
+    except Exception as error:
+        if blaming and classify(error) is Fault.POISON and not isinstance(error, BatchLostError):
+            raise _PoisonedError(work.name) from error
+        raise
     if flushed:
         database.committed.set()
     return set_aside, flushed + left
-
-
-async def _handle_all(tx: Transaction, schema: str, work: Work[Item], items: Sequence[Item]) -> int:
-    """Handle a batch that is expected to be healthy, without savepoints; returns how many events it emitted."""
-    try:
-        await work.handle(tx, items)
-        await _CHECK_NOW.all(tx.connection)
-        return await _flush(tx, schema, 0)
-    except Exception as error:
-        if classify(error) is Fault.POISON and not isinstance(error, BatchLostError):
-            raise _PoisonedError(work.name) from error
-        raise
 
 
 async def _isolate(tx: Transaction, schema: str, work: Work[Item], items: Sequence[Item]) -> tuple[int, int]:

@@ -8,8 +8,9 @@ relays elsewhere find the rows by polling, so that no NOTIFY serialises the comm
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Final
 
 import orjson
 from contracts.envelope import Actor
@@ -20,6 +21,16 @@ from chassis import outbox
 from chassis.clock import BusinessClock
 from chassis.transaction import Cause, Transaction
 
+BATCH_SETTINGS: Final[Mapping[str, str]] = {
+    # The same statements again and again, each for some keys of tables that may have been empty when it was planned:
+    # planned once and always by index, whatever the statistics of that moment said.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""What the connections of batches set for themselves."""
+
 
 def create_engine(
     url: str,
@@ -28,6 +39,7 @@ def create_engine(
     pool_max_connections: int = 8,
     command_timeout_seconds: float = 30.0,
     search_path: str | None = None,
+    server_settings: Mapping[str, str] | None = None,
 ) -> AsyncEngine:
     """An engine over asyncpg; a server whose host has died is given up after ten seconds, not after hours.
 
@@ -39,6 +51,8 @@ def create_engine(
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=False,
+        # The same few connections over and over: their statements are prepared, their plans made.
+        pool_use_lifo=True,
         hide_parameters=True,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
@@ -52,6 +66,7 @@ def create_engine(
                 "idle_in_transaction_session_timeout": "10000",
                 "lock_timeout": "10000",
                 **({} if search_path is None else {"search_path": search_path}),
+                **(server_settings or {}),
             },
         },
     )
@@ -78,21 +93,46 @@ class Wake:
 
 
 class Database:
-    """One service's schema, reached through that service's role."""
+    """One service's schema, reached through that service's role.
 
-    def __init__(self, engine: AsyncEngine, *, service: str, schema: str, clock: BusinessClock) -> None:
+    `batches` are the connections of workers and consumers, made with BATCH_SETTINGS; None: the same as everybody's.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        service: str,
+        schema: str,
+        clock: BusinessClock,
+        batches: AsyncEngine | None = None,
+    ) -> None:
         self.engine = engine
         self.service = service
         self.schema = schema
         self.clock = clock
         self.committed = Wake()
+        self._batches = batches or engine
 
     @asynccontextmanager
     async def transaction(
         self, *, actor: Actor | None = None, cause: Cause | None = None
     ) -> AsyncIterator[Transaction]:
         """Open a transaction, and commit it with its events when the block ends without an error."""
-        async with self.engine.begin() as connection:
+        async with self._transaction(self.engine, actor, cause) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[Transaction]:
+        """The same for a batch, which has a cause for each of its items and none for all."""
+        async with self._transaction(self._batches, None, None) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def _transaction(
+        self, engine: AsyncEngine, actor: Actor | None, cause: Cause | None
+    ) -> AsyncIterator[Transaction]:
+        async with engine.begin() as connection:
             tx = Transaction(self.service, connection, self.clock.now(), actor, cause)
             yield tx
             await outbox.insert(connection, self.schema, tx.outgoing)
@@ -108,4 +148,5 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self.engine.dispose()
+        for engine in {self.engine, self._batches}:
+            await engine.dispose()

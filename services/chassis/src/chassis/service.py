@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
@@ -22,7 +23,7 @@ from starlette.routing import BaseRoute, Route
 from chassis import telemetry
 from chassis.clock import BusinessClock
 from chassis.consumer import Consumer
-from chassis.database import Database, Wake, create_engine
+from chassis.database import BATCH_SETTINGS, Database, Wake, create_engine
 from chassis.dead_letters import Retrier
 from chassis.evidence import Evidence, Measuring, Process, evidence_router
 from chassis.idempotency import TABLE as IDEMPOTENCY_TABLE
@@ -150,14 +151,23 @@ class Runtime(Generic[S]):
     async def __aenter__(self) -> Runtime[S]:
         settings, service = self.settings, self.service
         telemetry.configure(service.name, settings)
-        engine = create_engine(
+        connected = partial(
+            create_engine,
             settings.database_url.get_secret_value(),
             application=settings.instance or service.name,
-            pool_max_connections=settings.database_pool_max_connections,
             command_timeout_seconds=settings.database_command_timeout_seconds,
         )
         self.process = Process.of(service.package, settings)
-        self.database = Database(engine, service=service.name, schema=service.schema, clock=self.clock)
+        self.database = Database(
+            connected(pool_max_connections=settings.database_pool_max_connections),
+            service=service.name,
+            schema=service.schema,
+            clock=self.clock,
+            batches=connected(
+                pool_max_connections=max(1, len(service.consumers) + len(service.workers)),
+                server_settings=BATCH_SETTINGS,
+            ),
+        )
         self._exit.push_async_callback(self.database.close)
         if service.resources is not None:
             try:

@@ -51,7 +51,7 @@ class Worker(Generic[Item]):
         try:
             while not self._stopping.is_set():
                 done = await self._batch()
-                if done.claimed == 0:
+                if done.claimed == 0 or done.last:
                     await self._wake.wait(self._poll_seconds)
         except AbandonedError:
             log.info("worker.abandoned", worker=self.name)
