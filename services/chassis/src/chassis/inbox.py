@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Final
 
 from sqlalchemy import Column, DateTime, Index, MetaData, Table, Text, func, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.sql import Statement
 
 PRUNE_MAX_ROWS: Final = 10_000
 
@@ -36,7 +39,13 @@ async def claim(connection: AsyncConnection, schema: str, consumer: str, event_i
     if not event_ids:
         return set()
     # Sorted, so that two batches with events in common wait for each other instead of deadlocking.
-    statement = text(
+    rows = await _claim(schema).all(connection, {"consumer": consumer, "ids": sorted(set(event_ids))})
+    return {row.event_id for row in rows}
+
+
+@cache
+def _claim(schema: str) -> Statement:
+    return Statement(
         f"""
         INSERT INTO {schema}.inbox (consumer, event_id)
         SELECT :consumer, event_id FROM unnest(CAST(:ids AS text[])) AS given (event_id)
@@ -44,8 +53,6 @@ async def claim(connection: AsyncConnection, schema: str, consumer: str, event_i
         RETURNING event_id
         """
     )
-    rows = await connection.execute(statement, {"consumer": consumer, "ids": sorted(set(event_ids))})
-    return set(rows.scalars())
 
 
 async def prune(connection: AsyncConnection, schema: str, consumer: str, *, older_than: timedelta) -> int:

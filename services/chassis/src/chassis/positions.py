@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Integer, MetaData, Table, Text, func, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Integer, MetaData, Table, Text, func
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.batch import BatchLostError
+from chassis.sql import Statement
 
 
 class TopicPart(NamedTuple):
@@ -73,17 +75,8 @@ async def load(
     connection: AsyncConnection, schema: str, consumer: str, parts: Sequence[TopicPart]
 ) -> Mapping[TopicPart, Position]:
     """The stored positions of `parts`; a partition that was never read is absent."""
-    statement = text(
-        f"""
-        SELECT topic, partition, next_offset, last_event_id
-        FROM {schema}.positions
-        JOIN unnest(CAST(:topics AS text[]), CAST(:partitions AS int[])) AS given (topic, partition)
-            USING (topic, partition)
-        WHERE consumer = :consumer
-        """
-    )
-    rows = await connection.execute(
-        statement,
+    rows = await _statements(schema).load.all(
+        connection,
         {
             "consumer": consumer,
             "topics": [part.topic for part in parts],
@@ -99,53 +92,73 @@ async def advance(connection: AsyncConnection, schema: str, consumer: str, moves
     Called first in a transaction, it makes two members that hold the same partition take turns, and the later one
     lose before it has done any work.
     """
+    statements = _statements(schema)
     moved: set[TopicPart] = set()
     first, later = [move for move in moves if move.known is None], [move for move in moves if move.known is not None]
     if first:
-        moved |= await _run(connection, _insert(schema), consumer, first)
+        moved |= await _run(connection, statements.insert, consumer, first)
     if later:
-        moved |= await _run(connection, _swap(schema), consumer, later)
+        moved |= await _run(connection, statements.swap, consumer, later)
     lost = [move.part for move in moves if move.part not in moved]
     if lost:
         raise PositionLostError(consumer, lost)
 
 
-async def _run(connection: AsyncConnection, statement: str, consumer: str, moves: Sequence[Advance]) -> set[TopicPart]:
+async def _run(
+    connection: AsyncConnection, statement: Statement, consumer: str, moves: Sequence[Advance]
+) -> set[TopicPart]:
     ordered = sorted(moves, key=lambda move: move.part)
-    parameters = {
+    given = {
         "consumer": consumer,
         "topics": [move.part.topic for move in ordered],
         "partitions": [move.part.partition for move in ordered],
         "offsets": [move.to.next_offset for move in ordered],
         "ids": [move.to.last_event_id for move in ordered],
+        "known_offsets": [move.known and move.known.next_offset for move in ordered],
+        "known_ids": [move.known and move.known.last_event_id for move in ordered],
     }
-    if ordered[0].known is not None:
-        parameters["known_offsets"] = [move.known and move.known.next_offset for move in ordered]
-        parameters["known_ids"] = [move.known and move.known.last_event_id for move in ordered]
-    rows = await connection.execute(text(statement), parameters)
-    return {TopicPart(row.topic, row.partition) for row in rows}
+    return {TopicPart(row.topic, row.partition) for row in await statement.all(connection, given)}
 
 
-def _insert(schema: str) -> str:
-    return f"""
-        INSERT INTO {schema}.positions (consumer, topic, partition, next_offset, last_event_id)
-        SELECT :consumer, given.* FROM unnest(
-            CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:ids AS text[])
-        ) AS given (topic, partition, next_offset, last_event_id)
-        ON CONFLICT DO NOTHING
-        RETURNING topic, partition
-    """
+class _Statements:
+    """The statements for one schema."""
+
+    def __init__(self, schema: str) -> None:
+        self.load = Statement(
+            f"""
+            SELECT topic, partition, next_offset, last_event_id
+            FROM {schema}.positions
+            JOIN unnest(CAST(:topics AS text[]), CAST(:partitions AS int[])) AS given (topic, partition)
+                USING (topic, partition)
+            WHERE consumer = :consumer
+            """
+        )
+        self.insert = Statement(
+            f"""
+            INSERT INTO {schema}.positions (consumer, topic, partition, next_offset, last_event_id)
+            SELECT :consumer, given.* FROM unnest(
+                CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:ids AS text[])
+            ) AS given (topic, partition, next_offset, last_event_id)
+            ON CONFLICT DO NOTHING
+            RETURNING topic, partition
+            """
+        )
+        self.swap = Statement(
+            f"""
+            UPDATE {schema}.positions AS stored
+            SET next_offset = given.next_offset, last_event_id = given.last_event_id, updated_at = now()
+            FROM unnest(
+                CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:ids AS text[]),
+                CAST(:known_offsets AS bigint[]), CAST(:known_ids AS text[])
+            ) AS given (topic, partition, next_offset, last_event_id, known_offset, known_id)
+            WHERE stored.consumer = :consumer AND stored.topic = given.topic AND stored.partition = given.partition
+                AND stored.next_offset = given.known_offset
+                AND stored.last_event_id IS NOT DISTINCT FROM given.known_id
+            RETURNING stored.topic, stored.partition
+            """
+        )
 
 
-def _swap(schema: str) -> str:
-    return f"""
-        UPDATE {schema}.positions AS stored
-        SET next_offset = given.next_offset, last_event_id = given.last_event_id, updated_at = now()
-        FROM unnest(
-            CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:ids AS text[]),
-            CAST(:known_offsets AS bigint[]), CAST(:known_ids AS text[])
-        ) AS given (topic, partition, next_offset, last_event_id, known_offset, known_id)
-        WHERE stored.consumer = :consumer AND stored.topic = given.topic AND stored.partition = given.partition
-            AND stored.next_offset = given.known_offset AND stored.last_event_id IS NOT DISTINCT FROM given.known_id
-        RETURNING stored.topic, stored.partition
-    """
+@cache
+def _statements(schema: str) -> _Statements:
+    return _Statements(schema)
