@@ -45,6 +45,8 @@ ROUND_MAX_ROWS: Final = 1_000
 ROUND_MIN_ROWS: Final = 50
 ROUND_MAX_BYTES: Final = 8 * 1_048_576
 POLL_MIN_SECONDS: Final = 0.005
+POLL_WOKEN_SECONDS: Final = 0.05
+"""The first wait after a round whose events this process had told of itself: it will tell of the next ones too."""
 POLL_MAX_SECONDS: Final = 0.25
 _LOOK_SHARE: Final = 10
 BACK_OFF_MIN_SECONDS: Final = 0.05
@@ -111,7 +113,7 @@ class _Statements:
                   FROM (SELECT * FROM {outbox} AS waiting WHERE {free} ORDER BY id LIMIT $2) AS oldest) AS counted
             WHERE bytes - octet_length(value) < $3
             ORDER BY id"""
-        self.delete = f"DELETE FROM {outbox} WHERE id = ANY ($1::bigint[])"
+        self.delete = f"DELETE FROM {outbox} WHERE id = ANY ('{{%s}}'::bigint[])"
         self.park = f"""
             INSERT INTO {parked} (topic, key, event_id, reason)
             SELECT topic, key, event_id, $2 FROM {outbox} WHERE id = $1
@@ -153,20 +155,22 @@ class Relay:
         """Relay until `stop` is called; faults of PostgreSQL and Kafka are waited out."""
         self._ended.clear()
         try:
-            pause, look_first = POLL_MIN_SECONDS, False
+            pause, woken = POLL_MIN_SECONDS, True
             while not self._stopping.is_set():
                 started = time.monotonic()
-                result = await self._round(look_first=look_first)
+                result = await self._round(look_first=not woken)
                 if result.outcome == "failed":
                     await self._back_off()
-                elif result.outcome == "worked":
-                    pause, look_first = POLL_MIN_SECONDS, not result.full
+                elif result.full:
+                    woken = True
                 else:
-                    # A look that took long, past many events of parked keys, must not become all that is done.
-                    pause = max(pause, _LOOK_SHARE * (time.monotonic() - started))
+                    if result.outcome == "worked":
+                        pause = POLL_WOKEN_SECONDS if woken else POLL_MIN_SECONDS
+                    else:
+                        # A look that took long, past many events of parked keys, must not become all that is done.
+                        pause = max(pause, _LOOK_SHARE * (time.monotonic() - started))
                     woken = await self._database.committed.wait(pause)
                     pause = POLL_MIN_SECONDS if woken else min(POLL_MAX_SECONDS, pause * 2)
-                    look_first = not woken
         finally:
             await self.close()
             self._ended.set()
@@ -252,7 +256,8 @@ class Relay:
         try:
             async with asyncio.timeout(ROUND_MAX_SECONDS):
                 yield await connection.execute(self.sql.begin) == "SELECT 1"
-                await connection.execute("COMMIT")
+                if connection.is_in_transaction():
+                    await connection.execute("COMMIT")
         except BaseException:
             connection.terminate()
             self._connection = None
@@ -267,10 +272,12 @@ class Relay:
         if published.spent:
             # Before the lock is free: nothing of this round may be on its way when another relay starts the next.
             await self._give_up_producer()
-        if published.acknowledged:
-            await connection.execute(self.sql.delete, published.acknowledged)
         for refusal in published.refusals:
             await self._park(connection, refusal)
+        if published.acknowledged:
+            # Ids are numbers of our own: without parameters one round trip deletes and commits.
+            ids = ",".join(map(str, published.acknowledged))
+            await connection.execute(f"{self.sql.delete % ids}; COMMIT")
         full = len(rows) >= self._max_rows
         self._learn(published)
         sent, parked = len(published.acknowledged), len(published.refusals)
