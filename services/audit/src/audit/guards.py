@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import text
+from chassis.sql import JsonRow, Read, Statement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.tables import GUARDED, PARTITION_RECORDS
@@ -23,7 +23,7 @@ REFUSE_CHANGE_MD5: Final = "cd04463d9a820603b2b52333b4095639"
 _NAMES: Final = ", ".join(f"'{name}'" for name in GUARDED)
 # Trigger type 27 is row, before, delete and update; 34 is before truncate. Enabled 'A' is always, whatever
 # session_replication_role says.
-_FAULTS: Final = text(
+_FAULTS: Final = Statement(
     f"""
     WITH expected (name) AS (
         SELECT unnest(ARRAY[{_NAMES}])
@@ -82,9 +82,19 @@ class GuardsMissingError(PermissionError):
         super().__init__(f"the audit log is not appended to: {faults[0]}{more}")
 
 
+FAULTS: Final[Read] = (_FAULTS, {})
+"""Which guards do not stand, for a statement that reads more beside: give the rows to `refuse`."""
+
+
 async def missing(connection: AsyncConnection) -> list[Fault]:
     """Which guards do not stand, as the connection's role sees them; empty when all do."""
-    return [Fault(row.name, row.fault) for row in await connection.execute(_FAULTS)]
+    return [Fault(row.name, row.fault) for row in await _FAULTS.all(connection)]
+
+
+def refuse(faults: Sequence[JsonRow]) -> None:
+    """Raise GuardsMissingError unless every guard stands."""
+    if faults:
+        raise GuardsMissingError([Fault(row["name"], row["fault"]) for row in faults])
 
 
 async def require(connection: AsyncConnection) -> None:

@@ -23,18 +23,20 @@ consumer = Consumer(
 
 @consumer.on_batch
 async def record_every_event(tx: Transaction, batch: Sequence[Record]) -> None:
-    located = translate.located(batch, await store.incarnations(tx.connection))
-    await use_cases.append(tx, [translate.record(*each) for each in located.records], located.gaps)
+    head = await store.lock_head(tx.connection, translate.identities(batch))
+    located = translate.located(batch, head.incarnations)
+    await use_cases.append(tx, head, [translate.record(*each) for each in located.records], located.gaps)
 
 
 @consumer.on_set_aside
 async def quarantine_what_cannot_be_recorded(
     tx: Transaction, record: Record, dead_letter_id: str, error: Exception
 ) -> None:
-    located = translate.located([record], await store.incarnations(tx.connection))
+    head = await store.lock_head(tx.connection, ())
+    located = translate.located([record], head.incarnations)
     ((pointer, _),) = located.records
     kept = Unreadable(pointer, f"set aside: {type(error).__name__}", record.key, record.value, dead_letter_id)
-    await use_cases.append(tx, [kept], located.gaps)
+    await use_cases.append(tx, head, [kept], located.gaps)
 
 
 async def record_dead_letter_on_retry(tx: Transaction, letter: DeadLetter) -> None:

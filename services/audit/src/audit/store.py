@@ -1,25 +1,28 @@
-"""How the log is written and read. Writing is one statement for each table and batch."""
+"""How the log is written: for a small batch one statement that locks the head and looks, and one that appends."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chassis.sql import Part, Statement, Write, copy, read_together, write_together
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from audit import guards
 from audit.domain import TOLD, Entry, Gap, Place, Pointer, Recorded, Status, Tally, Unreadable, seal
-from audit.tables import PARTITION_RECORDS
+from audit.tables import PARTITION_RECORDS, SCHEMA
 
 _ENSURE_PARTITION = text("SELECT audit.ensure_partition(:seq)")
-_INCARNATIONS = text("SELECT topic, partition, max(incarnation) AS incarnation FROM audit.coverage GROUP BY 1, 2")
+_INCARNATIONS = Statement("SELECT topic, partition, max(incarnation) AS incarnation FROM audit.coverage GROUP BY 1, 2")
 # Looking the ids up in the statement that waits for the head may miss what the writer before has just committed; the
 # primary key of event_ids then makes a conflict of it, and the batch runs again.
-_LOCK_HEAD = text(
+_LOCK_HEAD = Statement(
     """
     WITH head AS MATERIALIZED (SELECT last_seq FROM audit.log_head WHERE id = 1 FOR UPDATE)
-    SELECT head.last_seq, known.source, known.event_id, known.sha256
+    SELECT head.last_seq, known.source, known.event_id, encode(known.sha256, 'hex') AS sha256
     FROM head LEFT JOIN (
         unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS given (source, event_id)
         JOIN audit.event_ids AS known USING (source, event_id)
@@ -27,13 +30,33 @@ _LOCK_HEAD = text(
     """
 )
 _COLUMNS = ("seq", "recorded_at", *Place._fields, "record_offset", "schema_status", "sentence", "value", *TOLD)
-_CLAIM = text(
+_CLAIM = Part(
     """
-    WITH head AS (UPDATE audit.log_head SET last_seq = :last_seq WHERE id = 1)
-    INSERT INTO audit.event_ids (source, event_id, sha256, seal, seq)
-    SELECT * FROM unnest(
-        CAST(:sources AS text[]), CAST(:ids AS text[]), CAST(:hashes AS bytea[]), CAST(:seals AS bytea[]),
-        CAST(:seqs AS bigint[]))
+    moved_head AS (UPDATE audit.log_head SET last_seq = CAST(:last_seq AS bigint) WHERE id = 1),
+    claimed_ids AS (
+        INSERT INTO audit.event_ids (source, event_id, sha256, seal, seq)
+        SELECT * FROM unnest(
+            CAST(:sources AS text[]), CAST(:ids AS text[]), CAST(:hashes AS bytea[]), CAST(:seals AS bytea[]),
+            CAST(:seqs AS bigint[]))
+    )
+    """
+)
+_TYPES = {
+    "seq": "bigint",
+    "recorded_at": "timestamptz",
+    "partition": "integer",
+    "incarnation": "integer",
+    "record_offset": "bigint",
+    "value": "bytea",
+    "version": "integer",
+    "occurred_at": "timestamptz",
+}
+_APPEND = Part(
+    f"""
+    appended AS (
+        INSERT INTO audit.audit_log ({", ".join(_COLUMNS)})
+        SELECT * FROM unnest({", ".join(f"CAST(:{name} AS {_TYPES.get(name, 'text')}[])" for name in _COLUMNS)})
+    )
     """
 )
 _QUARANTINE = text(
@@ -69,50 +92,76 @@ _GAP = text(
     VALUES (:topic, :partition, :incarnation, :first_offset, :next_offset, :explanation, :found_at)
     """
 )
-_COVER = text(
+_COVER = Part(
     """
-    INSERT INTO audit.coverage AS held
-        (topic, partition, incarnation, first_offset, next_offset,
-         recorded, duplicate, quarantined, technical, explained_gap, unexplained_gap)
-    VALUES (:topic, :partition, :incarnation, CAST(:first_offset AS bigint),
-            CAST(:first_offset AS bigint) + CAST(:total AS bigint),
-            :recorded, :duplicate, :quarantined, :technical, :explained_gap, :unexplained_gap)
-    ON CONFLICT (topic, partition, incarnation) DO UPDATE SET
-        next_offset = held.next_offset + CAST(:total AS bigint),
-        recorded = held.recorded + excluded.recorded,
-        duplicate = held.duplicate + excluded.duplicate,
-        quarantined = held.quarantined + excluded.quarantined,
-        technical = held.technical + excluded.technical,
-        explained_gap = held.explained_gap + excluded.explained_gap,
-        unexplained_gap = held.unexplained_gap + excluded.unexplained_gap
+    covered AS (
+        INSERT INTO audit.coverage AS held
+            (topic, partition, incarnation, first_offset, next_offset,
+             recorded, duplicate, quarantined, technical, explained_gap, unexplained_gap)
+        SELECT topic, partition, incarnation, first_offset, first_offset + total,
+               recorded, duplicate, quarantined, technical, explained_gap, unexplained_gap
+        FROM unnest(
+            CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:incarnations AS integer[]),
+            CAST(:first_offsets AS bigint[]), CAST(:totals AS bigint[]), CAST(:recorded AS bigint[]),
+            CAST(:duplicate AS bigint[]), CAST(:quarantined AS bigint[]), CAST(:technical AS bigint[]),
+            CAST(:explained_gap AS bigint[]), CAST(:unexplained_gap AS bigint[]))
+            AS given (topic, partition, incarnation, first_offset, total,
+                      recorded, duplicate, quarantined, technical, explained_gap, unexplained_gap)
+        ON CONFLICT (topic, partition, incarnation) DO UPDATE SET
+            next_offset = held.next_offset + excluded.next_offset - excluded.first_offset,
+            recorded = held.recorded + excluded.recorded,
+            duplicate = held.duplicate + excluded.duplicate,
+            quarantined = held.quarantined + excluded.quarantined,
+            technical = held.technical + excluded.technical,
+            explained_gap = held.explained_gap + excluded.explained_gap,
+            unexplained_gap = held.unexplained_gap + excluded.unexplained_gap
+    )
     """
 )
+_FEW_RECORDS = 100
+"""Up to so many records go with everything else in one statement; for more, COPY takes PostgreSQL half the time."""
 
 
-async def incarnations(connection: AsyncConnection) -> dict[tuple[str, int], int]:
-    """For each partition that was read: how often it has been found made anew."""
-    return {(row.topic, row.partition): row.incarnation for row in await connection.execute(_INCARNATIONS)}
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the log, locked: nobody else appends until this transaction ends.
 
-
-async def lock_head(connection: AsyncConnection, entries: Sequence[Entry]) -> tuple[int, dict[tuple[str, str], bytes]]:
-    """The last sequence number, and which (source, id) of `entries` the log holds, with the sha256 of their bytes.
-
-    Nobody else appends until this transaction ends.
+    `incarnations`: for each partition that was read, how often it has been found made anew. `known`: which (source,
+    id) of those asked for the log holds, with the sha256 of their bytes.
     """
-    given = {"sources": [entry.source for entry in entries], "ids": [entry.event_id for entry in entries]}
-    rows = (await connection.execute(_LOCK_HEAD, given)).all()
-    return rows[0].last_seq, {(row.source, row.event_id): row.sha256 for row in rows if row.source is not None}
+
+    last_seq: int
+    known: Mapping[tuple[str, str], bytes]
+    incarnations: Mapping[tuple[str, int], int]
 
 
-async def append(connection: AsyncConnection, recorded: Sequence[Recorded], *, at: datetime) -> None:
-    """Write the records, their ids and the new head; makes the next partition well before it is needed."""
+async def lock_head(connection: AsyncConnection, identities: Sequence[tuple[str, str]]) -> Head:
+    """Lock the head of the log and look these events up. Raises GuardsMissingError."""
+    given = {"sources": [source for source, _ in identities], "ids": [event_id for _, event_id in identities]}
+    found = await read_together(
+        connection, head=(_LOCK_HEAD, given), incarnations=(_INCARNATIONS, {}), faults=guards.FAULTS
+    )
+    guards.refuse(found["faults"])
+    return Head(
+        last_seq=found["head"][0]["last_seq"],
+        known={
+            (row["source"], row["event_id"]): bytes.fromhex(row["sha256"])
+            for row in found["head"]
+            if row["source"] is not None
+        },
+        incarnations={(row["topic"], row["partition"]): row["incarnation"] for row in found["incarnations"]},
+    )
+
+
+async def append(connection: AsyncConnection, recorded: Sequence[Recorded], *also: Write, at: datetime) -> None:
+    """Write the records, their ids and the new head, and `also`; makes the next partition well before it is needed."""
     if not recorded:
-        return
+        return await write_together(connection, *also)
     first, last = recorded[0].seq, recorded[-1].seq
     half = PARTITION_RECORDS // 2
     if (first - 1 + half) // PARTITION_RECORDS != (last + half) // PARTITION_RECORDS:
         await connection.execute(_ENSURE_PARTITION, {"seq": last + half})
-    await connection.execute(
+    claim = (
         _CLAIM,
         {
             "last_seq": last,
@@ -123,10 +172,36 @@ async def append(connection: AsyncConnection, recorded: Sequence[Recorded], *, a
             "seqs": [item.seq for item in recorded],
         },
     )
-    # COPY takes PostgreSQL half the time of an INSERT from arrays. It runs inside the transaction that is open.
-    driver: Any = (await connection.get_raw_connection()).driver_connection
     rows = [_row(item, at) for item in recorded]
-    await driver.copy_records_to_table("audit_log", schema_name="audit", columns=_COLUMNS, records=rows)
+    if len(rows) <= _FEW_RECORDS:
+        columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+        return await write_together(connection, claim, (_APPEND, columns), *also)
+    await write_together(connection, claim, *also)
+    return await copy(connection, f"{SCHEMA}.audit_log", _COLUMNS, rows)
+
+
+def cover(counted: Mapping[Place, Tally], first: Mapping[Place, int]) -> Iterator[Write]:
+    """Add a batch to the account of each partition; `first` is where each one's part of the batch begins."""
+    if not counted:
+        return
+    places = sorted(counted)
+    tallies = [counted[place] for place in places]
+    yield (
+        _COVER,
+        {
+            "topics": [place.topic for place in places],
+            "partitions": [place.partition for place in places],
+            "incarnations": [place.incarnation for place in places],
+            "first_offsets": [first[place] for place in places],
+            "totals": [tally.total for tally in tallies],
+            "recorded": [tally.recorded for tally in tallies],
+            "duplicate": [tally.duplicate for tally in tallies],
+            "quarantined": [tally.quarantined for tally in tallies],
+            "technical": [tally.technical for tally in tallies],
+            "explained_gap": [tally.explained_gap for tally in tallies],
+            "unexplained_gap": [tally.unexplained_gap for tally in tallies],
+        },
+    )
 
 
 def _seal(item: Recorded, at: datetime) -> bytes:
@@ -189,26 +264,6 @@ async def keep_gaps(connection: AsyncConnection, gaps: Sequence[Gap], *, at: dat
     ]
     if rows:
         await connection.execute(_GAP, rows)
-
-
-async def cover(connection: AsyncConnection, counted: Mapping[Place, Tally], first: Mapping[Place, int]) -> None:
-    """Add a batch to the account of each partition; `first` is where each one's part of the batch begins."""
-    rows = [
-        {
-            **place._asdict(),
-            "first_offset": first[place],
-            "total": tally.total,
-            "recorded": tally.recorded,
-            "duplicate": tally.duplicate,
-            "quarantined": tally.quarantined,
-            "technical": tally.technical,
-            "explained_gap": tally.explained_gap,
-            "unexplained_gap": tally.unexplained_gap,
-        }
-        for place, tally in sorted(counted.items(), key=lambda item: item[0])
-    ]
-    if rows:
-        await connection.execute(_COVER, rows)
 
 
 def _pointer(pointer: Pointer) -> dict[str, Any]:

@@ -7,7 +7,7 @@ sentence and schema status are those of its day: a later version of us may word 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -65,6 +65,12 @@ def _explanation(topic: str, gap: MissingRecords) -> Explanation | None:
     if gap.kind in ("retention", "restart"):
         return Explanation.RETENTION
     return Explanation.COMPACTION if BY_NAME[topic].cleanup == "compact" else None
+
+
+def identities(batch: Iterable[Record]) -> list[tuple[str, str]]:
+    """The source and id of each event of a batch, as the log keeps them."""
+    events = (each.event for each in batch if each.unreadable is None and each.value is not None)
+    return [(_storable(event.source), _storable(event.id)) for event in events]
 
 
 def record(pointer: Pointer, consumed: Record) -> Entry | Unreadable | Technical:

@@ -12,8 +12,9 @@ from chassis.transaction import Cause, Draft, Transaction
 from contracts.envelope import Entity, Workflow
 from contracts.events import AuditEventRecorded
 
-from audit import guards, store
+from audit import store
 from audit.domain import Entry, Gap, Recorded, Settled, Technical, Unreadable, first_offsets, settle, tallies
+from audit.store import Head
 
 log = structlog.get_logger()
 
@@ -28,18 +29,18 @@ class ConflictingEventError(ValueError):
 
 
 async def append(
-    tx: Transaction, records: Sequence[Entry | Unreadable | Technical], gaps: Sequence[Gap]
+    tx: Transaction, head: Head, records: Sequence[Entry | Unreadable | Technical], gaps: Sequence[Gap]
 ) -> Sequence[Recorded]:
     """Record, quarantine or count every record of a batch, and account for every offset that it spans.
 
-    The head is locked first, so that sequence numbers have no gaps and no late arrivals. Raises GuardsMissingError.
+    The head is locked, so that sequence numbers have no gaps and no late arrivals.
     """
-    settled, at = await _settled(tx, records)
-    await store.append(tx.connection, settled.recorded, at=at)
+    settled, at = settle(records, head.known, last_seq=head.last_seq), real_now()
+    account = store.cover(tallies(settled, gaps), first_offsets(records, gaps))
+    await store.append(tx.connection, settled.recorded, *account, at=at)
     await store.quarantine(tx.connection, settled.unreadable, settled.recorded, at=at)
     await store.keep_conflicts(tx.connection, settled.conflicts, at=at)
     await store.keep_gaps(tx.connection, gaps, at=at)
-    await store.cover(tx.connection, tallies(settled, gaps), first_offsets(records, gaps))
     _raise_alarms(settled, gaps)
     _tell(tx, settled.recorded, at)
     return settled.recorded
@@ -50,7 +51,8 @@ async def reinterpret(tx: Transaction, entry: Entry, dead_letter_id: str) -> Seq
 
     Nothing is appended where the event has come again meanwhile. Raises ConflictingEventError, GuardsMissingError.
     """
-    settled, at = await _settled(tx, [entry])
+    head = await store.lock_head(tx.connection, [(entry.source, entry.event_id)])
+    settled, at = settle([entry], head.known, last_seq=head.last_seq), real_now()
     if settled.conflicts:
         raise ConflictingEventError(entry.source, entry.event_id)
     await store.append(tx.connection, settled.recorded, at=at)
@@ -58,13 +60,6 @@ async def reinterpret(tx: Transaction, entry: Entry, dead_letter_id: str) -> Seq
         await store.reinterpret(tx.connection, dead_letter_id, item.seq)
     _tell(tx, settled.recorded, at)
     return settled.recorded
-
-
-async def _settled(tx: Transaction, records: Sequence[Entry | Unreadable | Technical]) -> tuple[Settled, datetime]:
-    await guards.require(tx.connection)
-    entries = [record for record in records if isinstance(record, Entry)]
-    last_seq, known = await store.lock_head(tx.connection, entries)
-    return settle(records, known, last_seq=last_seq), real_now()
 
 
 def _tell(tx: Transaction, recorded: Sequence[Recorded], at: datetime) -> None:
