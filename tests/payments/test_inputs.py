@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from chassis.sql import write_together
 from payments.deliveries import inputs
 from payments.main import service
 from simulator import samples
@@ -36,7 +37,8 @@ async def test_a_batch_takes_few_large_bodies_and_the_next_takes_the_rest(idle: 
         async with idle.runtime.database.transaction() as tx:
             claimed = await inputs.claim(tx.connection, 200, livemode=False)
             taken.append(len(claimed.items))
-            await inputs.done(tx.connection, claimed.items)
+            await write_together(tx.connection, inputs.done(claimed.items))
+            await inputs.processed(tx.connection, claimed.items)
     # Two bodies of 7 MB fit, and each is read once for both of its events.
     assert taken == [4, 2, 0]
     assert await idle.rows("SELECT DISTINCT state FROM payments.webhook_deliveries") == [("processed",)]

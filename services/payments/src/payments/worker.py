@@ -11,6 +11,7 @@ import orjson
 from chassis import dead_letters
 from chassis.batch import Claimed
 from chassis.dead_letters import DeadLetter, Letter
+from chassis.sql import write_together
 from chassis.transaction import Cause, Transaction
 
 from payments.collection import use_cases
@@ -44,7 +45,8 @@ class InputWork:
         await dead_letters.add(tx.automatically(Cause(letter.pointer, None, traceparent)), SCHEMA, letter)
         if isinstance(item, EventInput | UnusableInput) and item.delivery_id is not None:
             await inputs.dead(tx.connection, item.delivery_id)
-        await inputs.done(tx.connection, [item])
+        await write_together(tx.connection, inputs.done([item]))
+        await inputs.processed(tx.connection, [item])
 
     async def retry(self, tx: Transaction, letter: DeadLetter) -> None:
         """Apply a dead letter's input again, at the end of all that came since. Raises what is still wrong with it."""

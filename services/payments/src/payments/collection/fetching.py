@@ -8,7 +8,7 @@ worker. A process that dies in between leaves a row that is due again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -17,9 +17,8 @@ from chassis.clock import real_now
 from chassis.database import Database, Wake
 from chassis.ids import new_id
 from chassis.poller import Poller
-from chassis.sql import Statement
+from chassis.sql import Part, Write
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection.domain import Fetch
 from payments.collection.objects import Key
@@ -30,14 +29,16 @@ _AT_ONCE: Final = 10
 _TRYING_SECONDS: Final = 60
 _BACK_OFF_SECONDS: Final = (2, 10, 60, 300, 1_800, 3_600)
 
-_WANT = Statement(
+_WANT = Part(
     """
-    INSERT INTO payments.fetches AS held (key, why, due_at, attempts)
-    SELECT key, why, CAST(:now AS timestamptz) + make_interval(secs => seconds), 0
-    FROM unnest(CAST(:keys AS text[]), CAST(:whys AS text[]), CAST(:seconds AS integer[]))
-        AS f (key, why, seconds)
-    ORDER BY key
-    ON CONFLICT (key) DO NOTHING
+    wanted_fetches AS (
+        INSERT INTO payments.fetches AS held (key, why, due_at, attempts)
+        SELECT key, why, CAST(:now AS timestamptz) + make_interval(secs => seconds), 0
+        FROM unnest(CAST(:keys AS text[]), CAST(:whys AS text[]), CAST(:seconds AS integer[]))
+            AS f (key, why, seconds)
+        ORDER BY key
+        ON CONFLICT (key) DO NOTHING
+    )
     """
 )
 _FORGET = text("DELETE FROM payments.fetches WHERE key = ANY(:keys)")
@@ -69,12 +70,11 @@ class Due:
     attempts: int
 
 
-async def want(connection: AsyncConnection, fetches: Sequence[Fetch]) -> None:
+def want(fetches: Sequence[Fetch]) -> Iterator[Write]:
     """Ask for objects; one that is asked for already keeps its turn."""
-    if not fetches:
-        return
-    given = {"keys": [f.key.text for f in fetches], "whys": [f.why for f in fetches]}
-    await _WANT.all(connection, {**given, "seconds": [f.after_seconds for f in fetches], "now": real_now()})
+    if fetches:
+        given = {"keys": [f.key.text for f in fetches], "whys": [f.why for f in fetches]}
+        yield _WANT, {**given, "seconds": [f.after_seconds for f in fetches], "now": real_now()}
 
 
 class Fetcher(Poller):

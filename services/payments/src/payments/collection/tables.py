@@ -45,6 +45,7 @@ fact_names = Table(
     metadata,
     Column("key", OBJECT_KEY, primary_key=True),
     Column("fact_id", BigInteger, ForeignKey("payments.provider_facts.id"), primary_key=True),
+    Index("fact_names_fact", "fact_id", "key"),
 )
 
 payments = Table(

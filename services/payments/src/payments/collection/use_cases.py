@@ -6,10 +6,11 @@ what is saved is what stands at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chassis.clock import real_now
+from chassis.sql import read_together, write_together
 from chassis.transaction import Cause, Transaction
 
 from payments.collection import fetching, store, translate
@@ -32,7 +33,9 @@ from payments.deliveries.inputs import (
     RefoldInput,
     UnusableInput,
 )
+from payments.deliveries.store import EventOutcome
 from payments.ledger import store as ledger
+from payments.ledger.domain import Journal
 from payments.ledger.store import NewJournal
 from payments.members import store as members
 from payments.members.store import Customer
@@ -65,43 +68,65 @@ class _Batch:
         self.retired |= set(applied.retired_payments)
         self.fetches |= {fetch.key: fetch for fetch in applied.fetches}
 
+    @property
+    def journals(self) -> Iterator[Journal]:
+        return (journal for _, applied in self.applied for journal in applied.journals)
+
 
 async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
     """Apply inputs in their order. Raises GroupStillGrowsError (a conflict) when others keep adding to their groups."""
     wanted = {key for each in given for fact in _facts(each) for key in names(fact)}
     wanted |= {each.key for each in given if isinstance(each, RefoldInput)}
-    group = await store.lock_group(tx.connection, wanted)
-    implied = {implied_key(key) for key in group.keys if key.kind in PAYMENTS}
-    ids, held = await store.load_saved(tx.connection, group.keys | implied)
-    working_set = WorkingSet(
-        facts=group.facts,
-        journals=await ledger.standing(tx.connection, group.keys),
-        members=await _members(tx, group.keys),
-        held=held,
-        policy=rules.policy,
-    )
+    working_set, ids = await _working_set(tx, await store.lock_group(tx.connection, wanted), rules)
     batch = _Batch()
     for each in given:
         applied = _apply(working_set, each)
         if applied is not None:
             batch.add(each, applied)
-    await store.add_facts(tx.connection, [NewFact(_input_id(each), fact) for each in given for fact in _facts(each)])
-    await _save_views(tx, batch, ids)
+    journal_ids = await ledger.ids_of(tx.connection, batch.journals)
     plans = await recovery.replan(tx, list(batch.payments.values()), batch.invoices, ids, zone=rules.policy.zone)
-    journal_ids = await _post(tx, batch, ids, rules)
-    await _tell(tx, given, batch, ids, journal_ids, plans)
-    await fetching.want(tx.connection, list(batch.fetches.values()))
-    await queue.done(tx.connection, given)
+    outcomes = _tell(tx, given, batch, ids, journal_ids, plans)
+    views = [(view, snapshot(view)) for view in batch.payments.values()]
+    now = real_now()
+    await write_together(
+        tx.connection,
+        *store.add_facts([NewFact(_input_id(each), fact) for each in given for fact in _facts(each)]),
+        *store.save_invoices(list(batch.invoices.values()), ids),
+        # One that began and ended within the batch is kept too: what was told of it names it.
+        *store.save_payments(views, batch.retired, ids),
+        *plans.writes,
+        *ledger.post(_posted(batch, ids), journal_ids, at=now, zone=rules.policy.zone),
+        *deliveries.save_outcomes(outcomes, at=now),
+        *fetching.want(list(batch.fetches.values())),
+        queue.done(given),
+    )
+    await queue.processed(tx.connection, given)
+
+
+async def _working_set(tx: Transaction, keys: frozenset[Key], rules: Rules) -> tuple[WorkingSet, Ids]:
+    """All that is known of the groups of these objects, which are locked, and the ids of what is stored of them."""
+    implied = {implied_key(key) for key in keys if key.kind in PAYMENTS}
+    customers = {Customer(key.provider, key.id, key.account): key for key in keys if key.kind == CUSTOMER}
+    found = await read_together(
+        tx.connection,
+        facts=store.facts(keys),
+        saved=store.saved(keys | implied),
+        journals=ledger.standing(keys),
+        members=members.by_customer(customers),
+    )
+    ids, held = store.ids_and_held(found["saved"])
+    working_set = WorkingSet(
+        facts=store.facts_of(keys, found["facts"]),
+        journals=ledger.journals_of(found["journals"]),
+        members={customers[each]: Member(*member) for each, member in members.members_of(found["members"]).items()},
+        held=held,
+        policy=rules.policy,
+    )
+    return working_set, ids
 
 
 def _facts(given: Input) -> Sequence[Fact]:
     return given.facts if isinstance(given, EventInput | FetchedInput) and not isinstance(given, ConflictInput) else ()
-
-
-async def _members(tx: Transaction, keys: Iterable[Key]) -> dict[Key, Member]:
-    customers = {Customer(key.provider, key.id, key.account): key for key in keys if key.kind == CUSTOMER}
-    found = await members.by_customer(tx.connection, customers)
-    return {customers[customer]: Member(*member) for customer, member in found.items()}
 
 
 def _apply(working_set: WorkingSet, given: Input) -> Applied | None:
@@ -122,15 +147,8 @@ def _input_id(given: Input) -> str:
     return given.fetched_id if isinstance(given, FetchedInput) else getattr(given, "provider_event_id", "")
 
 
-async def _save_views(tx: Transaction, batch: _Batch, ids: Ids) -> None:
-    await store.save_invoices(tx.connection, list(batch.invoices.values()), ids)
-    # One that began and ended within the batch is kept too: what was told of it names it.
-    await store.save_payments(tx.connection, [(view, snapshot(view)) for view in batch.payments.values()], ids)
-    await store.supersede_payments(tx.connection, batch.retired)
-
-
-async def _post(tx: Transaction, batch: _Batch, ids: Ids, rules: Rules) -> dict[str, str]:
-    posted = [
+def _posted(batch: _Batch, ids: Ids) -> list[NewJournal]:
+    return [
         NewJournal(
             journal=journal,
             caused_by=given.provider_event_id if isinstance(given, EventInput) else None,
@@ -140,15 +158,20 @@ async def _post(tx: Transaction, batch: _Batch, ids: Ids, rules: Rules) -> dict[
         for given, applied in batch.applied
         for journal in applied.journals
     ]
-    return dict(await ledger.post(tx.connection, posted, at=real_now(), zone=rules.policy.zone))
 
 
-async def _tell(
-    tx: Transaction, given: Sequence[Input], batch: _Batch, ids: Ids, journal_ids: dict[str, str], plans: Changes
-) -> None:
+def _tell(
+    tx: Transaction,
+    given: Sequence[Input],
+    batch: _Batch,
+    ids: Ids,
+    journal_ids: Mapping[str, str],
+    plans: Changes,
+) -> Sequence[EventOutcome]:
+    """Emit what each input did, in their order; returns what is to be noted on provider events."""
     last = _last_told(batch)
     by_input = {each.pending_id: applied for each, applied in batch.applied}
-    outcomes: list[deliveries.EventOutcome] = []
+    outcomes: list[EventOutcome] = []
     for each in given:
         applied = by_input.get(each.pending_id)
         posted = [journal_ids[journal.source_key] for journal in applied.journals] if applied else []
@@ -163,13 +186,14 @@ async def _tell(
                 _tell_payments(view, applied, ids, told=telling.payment.key if telling.payment else None)
                 _tell_invoices(view, applied, ids)
             payment_id = ids.payment(telling.payment.key) if telling.payment else None
+            provider = each.event.identity.provider
             outcomes.append(
-                deliveries.EventOutcome(each.provider_event_id, telling.outcome, telling.outcome_words, payment_id)
+                EventOutcome(provider, each.provider_event_id, telling.outcome, telling.outcome_words, payment_id)
             )
         elif applied is not None and applied.changed:
             _tell_changes(tx, each, applied, ids, posted)
     plans.tell({view.key: tx.automatically(_cause(each)) for each, done in batch.applied for view in done.payments})
-    await deliveries.save_outcomes(tx.connection, outcomes, at=real_now())
+    return outcomes
 
 
 def _last_told(batch: _Batch) -> dict[int, Key]:

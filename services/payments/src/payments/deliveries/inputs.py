@@ -6,16 +6,16 @@ is taken. Rows that another worker has are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from chassis.batch import Claimed, Refused
 from chassis.ids import new_id
-from chassis.sql import Statement
-from sqlalchemy import Row, text
+from chassis.sql import Part, Row, Statement, Write
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection.facts import Fact
@@ -26,33 +26,55 @@ from payments.providers.interpreting import NotUnderstood, Understood, interpret
 
 LETTER_MAX_BYTES: Final = 1_048_576
 _CLAIM_MAX_BYTES: Final = 16 * 1_048_576
-# How large a body is comes by a lookup of each row: a join might read every delivery there is.
+# Rows of the queue with the bodies of their deliveries, each body once, and as many as there is room for. How large a
+# body is comes by a lookup of each row: a join might read every delivery there is. Deliveries are locked from the
+# start, and in one order: two workers may have parts of one delivery, and what became of it is written when a part is
+# set aside, before any object is locked, as well as at the end.
 _CLAIM = Statement(
     """
-    SELECT p.id, p.kind, p.delivery_id, p.position, p.provider_event_id, p.fetched_id, p.subject, p.received_at,
-           CASE WHEN p.fetched_id IS NULL
-                THEN (SELECT d.body_bytes FROM payments.webhook_deliveries AS d WHERE d.id = p.delivery_id)
-                ELSE (SELECT octet_length(f.body) FROM payments.fetched_objects AS f WHERE f.id = p.fetched_id)
-           END AS body_bytes
-    FROM payments.pending_events AS p ORDER BY p.id LIMIT :limit FOR UPDATE SKIP LOCKED
+    WITH claimed AS MATERIALIZED (
+        SELECT id, kind, delivery_id, position, provider_event_id, fetched_id, subject
+        FROM payments.pending_events ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), counted AS (
+        SELECT claimed.*,
+               row_number() OVER (PARTITION BY delivery_id, fetched_id ORDER BY id) = 1 AS first,
+               CASE WHEN fetched_id IS NULL
+                    THEN (SELECT d.body_bytes FROM payments.webhook_deliveries AS d WHERE d.id = delivery_id)
+                    ELSE (SELECT octet_length(f.body) FROM payments.fetched_objects AS f WHERE f.id = fetched_id)
+               END AS body_bytes
+        FROM claimed
+    ), summed AS (
+        SELECT counted.*, row_number() OVER (ORDER BY id) AS number,
+               sum(body_bytes) FILTER (WHERE first) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS bytes,
+               count(*) OVER () AS claimed
+        FROM counted
+    ), fitting AS MATERIALIZED (
+        SELECT * FROM summed WHERE number = 1 OR coalesce(bytes, 0) <= CAST(:max_bytes AS bigint)
+    ), bodies AS MATERIALIZED (
+        SELECT id, provider, body, traceparent FROM payments.webhook_deliveries
+        WHERE id IN (SELECT delivery_id FROM fitting) ORDER BY id FOR NO KEY UPDATE
+    )
+    SELECT f.id, f.kind, f.delivery_id, f.position, f.provider_event_id, f.fetched_id, f.subject, f.claimed,
+           b.provider, b.traceparent, CASE WHEN f.first THEN b.body END AS body
+    FROM fitting AS f LEFT JOIN bodies AS b ON b.id = f.delivery_id ORDER BY f.id
     """
 )
-_COLUMNS: Final = "id, kind, delivery_id, position, provider_event_id, fetched_id, subject, received_at"
+_COLUMNS: Final = "id, kind, delivery_id, position, provider_event_id, fetched_id, subject"
 _AGAIN: Final = {
-    "delivery": text(
+    "delivery": Statement(
         f"""
         INSERT INTO payments.pending_events (kind, delivery_id, position, received_at)
         SELECT 'event', id, :position, received_at FROM payments.webhook_deliveries
         WHERE id = :id RETURNING {_COLUMNS}
         """
     ),
-    "fetched": text(
+    "fetched": Statement(
         f"""
         INSERT INTO payments.pending_events (kind, fetched_id, received_at)
         SELECT 'fetched', id, read_at FROM payments.fetched_objects WHERE id = :id RETURNING {_COLUMNS}
         """
     ),
-    "refold": text(
+    "refold": Statement(
         f"""
         INSERT INTO payments.pending_events (kind, subject, received_at) VALUES ('refold', :id, now())
         RETURNING {_COLUMNS}
@@ -71,21 +93,21 @@ _KNOW_EVENT = text(
     RETURNING id, delivery_id, position, api_version, content_hash, essence_hash
     """
 )
-# Locked from the start, and in one order: two workers may have parts of one delivery, and what became of it is written
-# when a part is set aside, before any object is locked, as well as at the end.
 _DELIVERIES = Statement(
     """
     SELECT id, provider, body, traceparent FROM payments.webhook_deliveries
-    WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
+    WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE
     """
 )
 _FETCHED = Statement("SELECT id, key, read_at, body FROM payments.fetched_objects WHERE id = ANY(:ids)")
 # A delivery of one event is done with it; one of several is when nothing of it is queued any more.
-_DONE = Statement(
+_DONE = Part(
     """
-    WITH done AS (DELETE FROM payments.pending_events WHERE id = ANY(:ids) RETURNING delivery_id)
-    UPDATE payments.webhook_deliveries AS d SET state = 'processed'
-    FROM done WHERE d.id = done.delivery_id AND d.state = 'accepted' AND d.events = 1
+    done AS (DELETE FROM payments.pending_events WHERE id = ANY(:ids) RETURNING delivery_id),
+    processed AS (
+        UPDATE payments.webhook_deliveries AS d SET state = 'processed'
+        FROM done WHERE d.id = done.delivery_id AND d.state = 'accepted' AND d.events = 1
+    )
     """
 )
 _PROCESSED = Statement(
@@ -183,33 +205,36 @@ Input = EventInput | FetchedInput | RefoldInput | UnusableInput
 
 async def claim(connection: AsyncConnection, limit: int, *, livemode: bool) -> Claimed[Input]:
     """Take rows of the queue in their order, each as what it turns out to be; their deliveries are locked."""
-    rows = await _CLAIM.all(connection, {"limit": limit})
-    return await interpreted(connection, _within(rows, _CLAIM_MAX_BYTES), livemode=livemode)
+    rows = await _CLAIM.all(connection, {"limit": limit, "max_bytes": _CLAIM_MAX_BYTES})
+    deliveries = {
+        str(row.delivery_id): _Delivery(row.provider, bytes(row.body), row.traceparent)
+        for row in rows
+        if row.body is not None
+    }
+    claimed = await _interpreted(connection, rows, deliveries, livemode=livemode)
+    left = len(rows) == limit or (rows and rows[0].claimed > len(rows))
+    return replace(claimed, last=not left)
 
 
-def _within(rows: Sequence[Row[Any]], max_bytes: int) -> Sequence[Row[Any]]:
-    """The first of `rows`: one, and as many more as their bodies, each counted once, leave room for."""
-    seen: set[Any] = set()
-    size = 0
-    for number, row in enumerate(rows):
-        body = row.delivery_id or row.fetched_id
-        if body is not None and body not in seen:
-            seen.add(body)
-            size += row.body_bytes
-        if number and size > max_bytes:
-            return rows[:number]
-    return rows
+async def interpreted(connection: AsyncConnection, rows: Sequence[Any], *, livemode: bool) -> Claimed[Input]:
+    """The inputs that rows, of the queue or like them, stand for; those that cannot be used are refused."""
+    ids = sorted({str(row.delivery_id) for row in rows if row.delivery_id is not None})
+    deliveries = {
+        str(row.id): _Delivery(row.provider, bytes(row.body), row.traceparent)
+        for row in (await _DELIVERIES.all(connection, {"ids": ids}) if ids else ())
+    }
+    return await _interpreted(connection, rows, deliveries, livemode=livemode)
 
 
-async def interpreted(connection: AsyncConnection, rows: Sequence[Row[Any]], *, livemode: bool) -> Claimed[Input]:
-    """The inputs that rows of the queue stand for; those that cannot be used are refused."""
-    bodies = await _bodies(connection, rows)
-    read = {key: read_items(each.provider, each.body, livemode=livemode) for key, each in bodies.items()}
+async def _interpreted(
+    connection: AsyncConnection, rows: Sequence[Any], deliveries: Mapping[str, _Delivery], *, livemode: bool
+) -> Claimed[Input]:
+    read = {key: read_items(each.provider, each.body, livemode=livemode) for key, each in deliveries.items()}
     fetched = await _fetched(connection, rows)
     claimed: list[Input] = []
     refused: list[Refused[Input]] = []
     for row in rows:
-        made = _input(row, bodies, read, fetched)
+        made = _input(row, deliveries, read, fetched)
         if isinstance(made, Refused):
             refused.append(made)
         else:
@@ -224,7 +249,7 @@ async def again(connection: AsyncConnection, pointer: str, *, livemode: bool) ->
     if kind == "delivery":
         delivery_id, _, position = place.partition("/")
         given = {"id": delivery_id, "position": int(position)}
-    row = (await connection.execute(_AGAIN[kind], given)).one()
+    (row,) = await _AGAIN[kind].all(connection, given)
     claimed = await interpreted(connection, [row], livemode=livemode)
     known = [await _recognised(connection, each) if isinstance(each, EventInput) else each for each in claimed.items]
     return Claimed(known, claimed.refused)
@@ -260,15 +285,7 @@ async def _recognised(connection: AsyncConnection, given: EventInput) -> EventIn
     return kind(given.pending_id, given.delivery_id, str(known.id), event, given.facts, given.traceparent)
 
 
-async def _bodies(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict[str, _Delivery]:
-    ids = sorted({str(row.delivery_id) for row in rows if row.delivery_id is not None})
-    if not ids:
-        return {}
-    found = await _DELIVERIES.all(connection, {"ids": ids})
-    return {str(row.id): _Delivery(row.provider, bytes(row.body), row.traceparent) for row in found}
-
-
-async def _fetched(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict[str, tuple[Key, datetime, bytes]]:
+async def _fetched(connection: AsyncConnection, rows: Sequence[Row]) -> dict[str, tuple[Key, datetime, bytes]]:
     ids = sorted({str(row.fetched_id) for row in rows if row.fetched_id is not None})
     if not ids:
         return {}
@@ -277,8 +294,8 @@ async def _fetched(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dic
 
 
 def _input(
-    row: Row[Any],
-    bodies: dict[str, _Delivery],
+    row: Row,
+    bodies: Mapping[str, _Delivery],
     read: dict[str, Sequence[ProviderEvent | Unreadable]],
     fetched: dict[str, tuple[Key, datetime, bytes]],
 ) -> Input | Refused[Input]:
@@ -303,7 +320,7 @@ def _input(
     return Refused(unusable, UnusableError(event))
 
 
-def _fetched_input(row: Row[Any], key: Key, read_at: datetime, body: bytes) -> Input | Refused[Input]:
+def _fetched_input(row: Row, key: Key, read_at: datetime, body: bytes) -> Input | Refused[Input]:
     fetched_id = str(row.fetched_id)
     meaning = interpret_fetched(key, body, at=read_at, reference=fetched_id)
     if isinstance(meaning, Unreadable):
@@ -320,9 +337,13 @@ def _slice(body: bytes, position: int) -> bytes:
         return body[:LETTER_MAX_BYTES]
 
 
-async def done(connection: AsyncConnection, inputs: Sequence[Input]) -> None:
-    """Take inputs off the queue, and say so on deliveries of which nothing is left there."""
-    await _DONE.all(connection, {"ids": [each.pending_id for each in inputs]})
+def done(inputs: Sequence[Input]) -> Write:
+    """Take inputs off the queue, and say so on deliveries that brought nothing else; `processed` does the others."""
+    return _DONE, {"ids": [each.pending_id for each in inputs]}
+
+
+async def processed(connection: AsyncConnection, inputs: Sequence[Input]) -> None:
+    """Say on deliveries of several events that nothing of them is left in the queue, once these are off it."""
     several = {
         each.delivery_id
         for each in inputs

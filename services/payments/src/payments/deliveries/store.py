@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
-from chassis.sql import Statement
+from chassis.sql import Part, Write
 from chassis.telemetry import metrics
 from prometheus_client import Counter
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.deliveries.domain import EventIdentity, Provider, ProviderEvent
 
@@ -107,20 +106,20 @@ OUTCOMES: Final = Counter(
     registry=metrics.REGISTRY,
 )
 # Locked in the order in which the ingress counts repeated events: the two must not wait for each other.
-_SAVE_OUTCOMES: Final = Statement(
+_SAVE_OUTCOMES: Final = Part(
     """
-    WITH locked AS MATERIALIZED (
+    locked_events AS MATERIALIZED (
         SELECT id FROM payments.provider_events WHERE id = ANY(CAST(:ids AS uuid[]))
         ORDER BY provider, account, livemode, event_id FOR NO KEY UPDATE
-    ), saved AS (
+    ), saved_outcomes AS (
         UPDATE payments.provider_events AS e
-        SET outcome = o.outcome, outcome_words = o.words, payment_id = o.payment_id, ingested_at = :at
-        FROM locked JOIN unnest(CAST(:ids AS uuid[]), CAST(:outcomes AS text[]), CAST(:words AS text[]),
-                                CAST(:payments AS uuid[])) AS o (id, outcome, words, payment_id) USING (id)
+        SET outcome = o.outcome, outcome_words = o.words, payment_id = o.payment_id,
+            ingested_at = CAST(:at AS timestamptz)
+        FROM locked_events AS locked
+        JOIN unnest(CAST(:ids AS uuid[]), CAST(:outcomes AS text[]), CAST(:words AS text[]),
+                    CAST(:payments AS uuid[])) AS o (id, outcome, words, payment_id) USING (id)
         WHERE e.id = locked.id
-        RETURNING e.provider, e.outcome
     )
-    SELECT provider, outcome, count(*) AS events FROM saved GROUP BY provider, outcome
     """
 )
 _KEPT_BYTES: Final = "SELECT kept_bytes FROM payments.rejected_bytes WHERE provider = $1 FOR UPDATE"
@@ -239,21 +238,26 @@ def _rejected_columns(each: Rejected) -> Sequence[Any]:
 class EventOutcome:
     """What a provider event did here, and to which payment."""
 
+    provider: Provider
     provider_event_id: str
     outcome: str
     words: str | None
     payment_id: str | None
 
 
-async def save_outcomes(connection: AsyncConnection, outcomes: Sequence[EventOutcome], *, at: datetime) -> None:
+def save_outcomes(outcomes: Sequence[EventOutcome], *, at: datetime) -> Iterator[Write]:
     """Note on provider events what they did."""
     if not outcomes:
         return
-    given = {
-        "ids": [each.provider_event_id for each in outcomes],
-        "outcomes": [each.outcome for each in outcomes],
-        "words": [each.words for each in outcomes],
-        "payments": [each.payment_id for each in outcomes],
-    }
-    for saved in await _SAVE_OUTCOMES.all(connection, {**given, "at": at}):
-        OUTCOMES.labels(saved.provider, saved.outcome).inc(saved.events)
+    for each in outcomes:
+        OUTCOMES.labels(each.provider, each.outcome).inc()
+    yield (
+        _SAVE_OUTCOMES,
+        {
+            "ids": [each.provider_event_id for each in outcomes],
+            "outcomes": [each.outcome for each in outcomes],
+            "words": [each.words for each in outcomes],
+            "payments": [each.payment_id for each in outcomes],
+            "at": at,
+        },
+    )

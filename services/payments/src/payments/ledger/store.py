@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chassis.ids import new_id
-from chassis.sql import Row, Statement
+from chassis.sql import JsonRow, Part, Read, Row, Statement, Write
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection.objects import Key
@@ -27,10 +27,10 @@ _STANDING = Statement(
     """
 )
 _IDS = Statement("SELECT source, source_key, id FROM payments.journals WHERE source_key = ANY(:keys)")
-# One statement: the guards look at journals and entries when both are there.
-_POST = Statement(
+# The guards look at journals and entries when both are there.
+_POST = Part(
     """
-    WITH posted AS (
+    posted_journals AS (
         INSERT INTO payments.journals
             (id, source, source_key, economic_key, subject, kind, words, effective_at, effective_on, recorded_at,
              reverses, caused_by, payment_id, invoice_id, member_id)
@@ -40,11 +40,13 @@ _POST = Statement(
             CAST(:effective_at AS timestamptz[]), CAST(:effective_on AS date[]), CAST(:recorded_at AS timestamptz[]),
             CAST(:reverses AS uuid[]), CAST(:caused_by AS uuid[]), CAST(:payments AS uuid[]),
             CAST(:invoices AS uuid[]), CAST(:members AS text[]))
+    ), posted_entries AS (
+        INSERT INTO payments.ledger_entries (journal_id, line, account, currency, amount_minor, phase, tax_code)
+        SELECT * FROM unnest(
+            CAST(:journals AS uuid[]), CAST(:lines AS smallint[]), CAST(:accounts AS text[]),
+            CAST(:currencies AS text[]), CAST(:amounts AS bigint[]), CAST(:phases AS text[]),
+            CAST(:tax_codes AS text[]))
     )
-    INSERT INTO payments.ledger_entries (journal_id, line, account, currency, amount_minor, phase, tax_code)
-    SELECT * FROM unnest(
-        CAST(:journals AS uuid[]), CAST(:lines AS smallint[]), CAST(:accounts AS text[]), CAST(:currencies AS text[]),
-        CAST(:amounts AS bigint[]), CAST(:phases AS text[]), CAST(:tax_codes AS text[]))
     """
 )
 _MEMBER_ENTRIES = Statement(
@@ -70,45 +72,49 @@ class NewJournal:
     invoice_id: str | None
 
 
-async def standing(connection: AsyncConnection, subjects: Collection[Key]) -> tuple[Journal, ...]:
-    """Every journal that was posted for these objects, in the order of posting."""
-    rows = await _STANDING.all(connection, {"subjects": [key.text for key in subjects]})
-    return tuple(_journal(list(lines)) for _, lines in groupby(rows, key=lambda row: row.id))
+def standing(subjects: Collection[Key]) -> Read:
+    """Every journal that was posted for these objects, in the order of posting: give the rows to `journals_of`."""
+    return _STANDING, {"subjects": [key.text for key in subjects]}
 
 
-def _journal(lines: Sequence[Row]) -> Journal:
+def journals_of(rows: Sequence[JsonRow]) -> tuple[Journal, ...]:
+    """Read the rows of `standing`."""
+    return tuple(_journal(list(lines)) for _, lines in groupby(rows, key=lambda row: row["id"]))
+
+
+def _journal(lines: Sequence[JsonRow]) -> Journal:
     first = lines[0]
     return Journal(
-        source=first.source,
-        source_key=first.source_key,
-        economic_key=first.economic_key,
-        subject=Key.parse(first.subject),
-        kind=first.kind,
-        words=first.words,
-        effective_at=first.effective_at,
+        source=first["source"],
+        source_key=first["source_key"],
+        economic_key=first["economic_key"],
+        subject=Key.parse(first["subject"]),
+        kind=first["kind"],
+        words=first["words"],
+        effective_at=datetime.fromisoformat(first["effective_at"]),
         entries=tuple(
-            Entry(line.account, line.currency, line.amount_minor, line.phase, line.tax_code) for line in lines
+            Entry(line["account"], line["currency"], line["amount_minor"], line["phase"], line["tax_code"])
+            for line in lines
         ),
-        reverses=first.reverses,
-        member_id=first.member_id,
+        reverses=first["reverses"],
+        member_id=first["member_id"],
     )
 
 
-async def post(
-    connection: AsyncConnection, posted: Sequence[NewJournal], *, at: datetime, zone: ZoneInfo
-) -> Mapping[str, str]:
-    """Write journals with their entries; returns the id of each by source key. `zone` decides the effective day."""
-    if not posted:
-        return {}
-    ids = {new.journal.source_key: new_id() for new in posted}
-    reversed_elsewhere = {new.journal.reverses for new in posted if new.journal.reverses} - ids.keys()
-    known = dict(ids)
-    if reversed_elsewhere:
-        for row in await _IDS.all(connection, {"keys": sorted(reversed_elsewhere)}):
-            known[row.source_key] = str(row.id)
-    columns = {**_journal_columns(posted, known, at=at, zone=zone), **_entry_columns(posted, ids)}
-    await _POST.all(connection, columns)
+async def ids_of(connection: AsyncConnection, journals: Iterable[Journal]) -> Mapping[str, str]:
+    """The ids by source key of journals: new ones, and those of earlier ones that they reverse."""
+    posted = list(journals)
+    ids = {journal.source_key: new_id() for journal in posted}
+    elsewhere = {journal.reverses for journal in posted if journal.reverses} - ids.keys()
+    if elsewhere:
+        ids |= {row.source_key: str(row.id) for row in await _IDS.all(connection, {"keys": sorted(elsewhere)})}
     return ids
+
+
+def post(posted: Sequence[NewJournal], ids: Mapping[str, str], *, at: datetime, zone: ZoneInfo) -> Iterator[Write]:
+    """Write journals with their entries; `zone` decides the effective day."""
+    if posted:
+        yield _POST, {**_journal_columns(posted, ids, at=at, zone=zone), **_entry_columns(posted, ids)}
 
 
 def _journal_columns(

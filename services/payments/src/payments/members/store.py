@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from chassis.sql import Statement
+from chassis.sql import JsonRow, Read, Statement
 from payments.deliveries.domain import OWN_ACCOUNT, Provider
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -114,13 +114,14 @@ async def save(
     return Member(member_id, name, version, tuple(sorted(customers)))
 
 
-async def by_customer(connection: AsyncConnection, customers: Iterable[Customer]) -> Mapping[Customer, tuple[str, str]]:
-    """The id and name of the member behind each customer that is known."""
-    wanted = sorted(set(customers))
-    if not wanted:
-        return {}
-    rows = await _BY_CUSTOMER.all(connection, _columns(wanted))
-    return {Customer(row.provider, row.reference, row.account): (row.id, row.name) for row in rows}
+def by_customer(customers: Iterable[Customer]) -> Read:
+    """The id and name of the member behind each customer that is known: give the rows to `members_of`."""
+    return _BY_CUSTOMER, _columns(sorted(set(customers)))
+
+
+def members_of(rows: Sequence[JsonRow]) -> Mapping[Customer, tuple[str, str]]:
+    """Read the rows of `by_customer`."""
+    return {Customer(row["provider"], row["reference"], row["account"]): (row["id"], row["name"]) for row in rows}
 
 
 def _columns(customers: Sequence[Customer]) -> dict[str, list[str]]:

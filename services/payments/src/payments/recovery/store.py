@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from chassis.sql import Statement
+from chassis.sql import Part, Statement, Write, write_together
 from contracts.envelope import Money
 from contracts.events import Named, Referenced
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,26 +29,28 @@ _MADE = """
 _LOAD = Statement(
     f"SELECT r.payment_id, {_PLAN}, {_MADE} FROM payments.payment_retries AS r WHERE r.payment_id = ANY(:ids)"
 )
-_SAVE = Statement(
+_SAVE = Part(
     """
-    INSERT INTO payments.payment_retries AS r
-        (payment_id, state, owner, why, decline_class, decline_table, failures, number, manual, planned_for, due_at,
-         held_by, version)
-    SELECT p.payment_id, p.state, p.owner, p.why, p.decline_class, p.decline_table, p.failures, p.number, p.manual,
-           p.planned_for, p.due_at, p.held_by, 1
-    FROM unnest(CAST(:payments AS uuid[]), CAST(:states AS text[]), CAST(:owners AS text[]), CAST(:whys AS text[]),
-                CAST(:classes AS text[]), CAST(:tables AS text[]), CAST(:failures AS integer[]),
-                CAST(:numbers AS integer[]), CAST(:manuals AS boolean[]), CAST(:planned AS timestamptz[]),
-                CAST(:due AS timestamptz[]), CAST(:held AS text[]))
-        AS p (payment_id, state, owner, why, decline_class, decline_table, failures, number, manual, planned_for,
-              due_at, held_by)
-    ORDER BY p.payment_id
-    ON CONFLICT (payment_id) DO UPDATE SET
-        state = excluded.state, owner = excluded.owner, why = excluded.why, decline_class = excluded.decline_class,
-        decline_table = excluded.decline_table, failures = excluded.failures, number = excluded.number,
-        manual = excluded.manual, planned_for = excluded.planned_for,
-        due_at = CASE excluded.state WHEN 'calling' THEN r.due_at ELSE excluded.due_at END,
-        held_by = excluded.held_by, version = r.version + 1
+    saved_plans AS (
+        INSERT INTO payments.payment_retries AS r
+            (payment_id, state, owner, why, decline_class, decline_table, failures, number, manual, planned_for, due_at,
+             held_by, version)
+        SELECT p.payment_id, p.state, p.owner, p.why, p.decline_class, p.decline_table, p.failures, p.number, p.manual,
+               p.planned_for, p.due_at, p.held_by, 1
+        FROM unnest(CAST(:payments AS uuid[]), CAST(:states AS text[]), CAST(:owners AS text[]), CAST(:whys AS text[]),
+                    CAST(:classes AS text[]), CAST(:tables AS text[]), CAST(:failures AS integer[]),
+                    CAST(:numbers AS integer[]), CAST(:manuals AS boolean[]), CAST(:planned AS timestamptz[]),
+                    CAST(:due AS timestamptz[]), CAST(:held AS text[]))
+            AS p (payment_id, state, owner, why, decline_class, decline_table, failures, number, manual, planned_for,
+                  due_at, held_by)
+        ORDER BY p.payment_id
+        ON CONFLICT (payment_id) DO UPDATE SET
+            state = excluded.state, owner = excluded.owner, why = excluded.why, decline_class = excluded.decline_class,
+            decline_table = excluded.decline_table, failures = excluded.failures, number = excluded.number,
+            manual = excluded.manual, planned_for = excluded.planned_for,
+            due_at = CASE excluded.state WHEN 'calling' THEN r.due_at ELSE excluded.due_at END,
+            held_by = excluded.held_by, version = r.version + 1
+    )
     """
 )
 _KEYS = Statement("SELECT id, key FROM payments.payments WHERE id = ANY(:ids)")
@@ -119,27 +121,30 @@ async def load(connection: AsyncConnection, payment_ids: Sequence[str]) -> Mappi
     return {str(row.payment_id): _stored(row) for row in await _LOAD.all(connection, {"ids": list(payment_ids)})}
 
 
-async def save(connection: AsyncConnection, plans: Mapping[str, Plan]) -> None:
+def saving(plans: Mapping[str, Plan]) -> Write:
     """Write plans; when each is due follows from itself, and one under way stays due as it was."""
     ids = list(plans)
     given = [plans[each] for each in ids]
-    await _SAVE.all(
-        connection,
-        {
-            "payments": ids,
-            "states": [each.state for each in given],
-            "owners": [each.owner for each in given],
-            "whys": [each.why for each in given],
-            "classes": [each.decline for each in given],
-            "tables": [each.table for each in given],
-            "failures": [each.failures for each in given],
-            "numbers": [each.number for each in given],
-            "manuals": [each.manual for each in given],
-            "planned": [each.planned_for for each in given],
-            "due": [each.due_at for each in given],
-            "held": [each.held_by for each in given],
-        },
-    )
+    columns = {
+        "payments": ids,
+        "states": [each.state for each in given],
+        "owners": [each.owner for each in given],
+        "whys": [each.why for each in given],
+        "classes": [each.decline for each in given],
+        "tables": [each.table for each in given],
+        "failures": [each.failures for each in given],
+        "numbers": [each.number for each in given],
+        "manuals": [each.manual for each in given],
+        "planned": [each.planned_for for each in given],
+        "due": [each.due_at for each in given],
+        "held": [each.held_by for each in given],
+    }
+    return _SAVE, columns
+
+
+async def save(connection: AsyncConnection, plans: Mapping[str, Plan]) -> None:
+    """Write plans at once, as `saving` says."""
+    await write_together(connection, saving(plans))
 
 
 async def key_of(connection: AsyncConnection, payment_id: str) -> Key | None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from chassis.schedule import Due, Open
+from chassis.sql import Write, write_together
 from chassis.transaction import Transaction
 from contracts.events import Referenced
 
@@ -51,9 +52,13 @@ class Replanned:
 
 @dataclass(slots=True)
 class Changes:
-    """What a batch made of plans, by payment; what was taken with `take` is told by its taker."""
+    """What a batch made of plans, by payment; what was taken with `take` is told by its taker.
+
+    `writes` are to be written with the payments that the plans belong to.
+    """
 
     zone: ZoneInfo
+    writes: list[Write] = field(default_factory=list)
     by_key: dict[Key, Replanned] = field(default_factory=dict)
     _taken: set[Key] = field(default_factory=set)
 
@@ -83,7 +88,7 @@ async def replan(
     *,
     zone: ZoneInfo,
 ) -> Changes:
-    """Derive the plans of payments that were folded; nothing is asked or written where none has ever failed."""
+    """Derive the plans of payments that were folded; nothing is asked or to be written where none has ever failed."""
     failing = {view.key: (view, found) for view in views if (found := translate.failing(view, TABLE)) is not None}
     changes = Changes(zone=zone)
     if not failing:
@@ -104,7 +109,7 @@ async def replan(
         if translate.snapshot(before) != translate.snapshot(after):
             changes.by_key[key] = Replanned(translate.subject_of(view, payment_id, named), before, after)
     if plans:
-        await store.save(tx.connection, plans)
+        changes.writes.append(store.saving(plans))
     return changes
 
 
@@ -233,7 +238,7 @@ async def _settle(tx: Transaction, means: Means, due: Due, request: Request, ans
     state, change = _outcome(answer)
     await store.answered(tx.connection, subject.payment_id, request.number, state, answer.told)
     if isinstance(answer, Accepted | Declined) and answer.show is not None:
-        await fetching.want(tx.connection, [Fetch(answer.show, _FETCH_WHY, 0)])
+        await write_together(tx.connection, *fetching.want([Fetch(answer.show, _FETCH_WHY, 0)]))
     if plan.state != "calling":
         # Its facts were faster than its answer: the plan is another by now, and due when that says.
         await due.settle(tx, plan.due_at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from chassis import dead_letters, versions
 from chassis.batch import check_deferred, describe, sandboxed
@@ -181,7 +181,7 @@ class _Row(NamedTuple):
 async def _input(tx: Transaction, means: Means, item: Item) -> EventInput | str:
     """The event as an input; one that was applied before only adds its facts. What is wrong with it, otherwise."""
     kind = "alternative" if item.applied else "event"
-    row: Any = _Row(-item.number, kind, item.delivery_id, item.position, item.provider_event_id)
+    row = _Row(-item.number, kind, item.delivery_id, item.position, item.provider_event_id)
     claimed = await inputs.interpreted(tx.connection, [row], livemode=means.gocardless_livemode)
     for refused in claimed.refused:
         return describe(refused.error)
