@@ -4,92 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 
 import asyncpg
 import pytest
-from chassis import dead_letters
-from chassis.batch import AbandonedError, Backoff, BatchLostError, Claimed, Limits, Refused, Trouble, run_batch
-from chassis.database import Database, Wake
+from chassis.batch import AbandonedError, Backoff, BatchLostError, Limits, Trouble, run_batch
+from chassis.database import Database
 from chassis.transaction import Cause, Draft, Transaction
-from chassis.worker import Worker
-from contracts.envelope import Actor, Entity, Workflow
+from contracts.envelope import Entity, Workflow
 from contracts.events import PaymentUpdated, Referenced
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from tests.support.consuming import SCHEMA, note, open_database
+from tests.chassis.pending_rows import FAST, MARIA, PendingRows, Row, pend
+from tests.support.consuming import SCHEMA, open_database
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TemporaryDatabase
-
-MARIA = Actor(kind="staff", id="staff_maria", name="Maria Rossi")
-FAST = Limits(backoff=Backoff(first_seconds=0.001, cap_seconds=0.01))
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    id: int
-    note: str
-
-
-async def nothing(tx: Transaction, row: Row) -> None:
-    """No fault."""
-
-
-@dataclass(slots=True)
-class PendingRows:
-    """A worker's work: pending rows become effects and events."""
-
-    fault: Callable[[Transaction, Row], object] = nothing
-    unreadable: frozenset[int] = frozenset()
-    attempts: list[list[int]] = field(default_factory=list)
-    name: str = "payments.worker"
-
-    async def claim(self, tx: Transaction, limit: int) -> Claimed[Row]:
-        rows = await tx.connection.execute(
-            text(f"SELECT id, note FROM {SCHEMA}.pending ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED"),
-            {"most": limit},
-        )
-        found = [Row(row.id, row.note) for row in rows]
-        return Claimed(
-            [row for row in found if row.id not in self.unreadable],
-            [Refused(row, ValueError("not readable")) for row in found if row.id in self.unreadable],
-            last=len(found) < limit,
-        )
-
-    async def handle(self, tx: Transaction, items: Sequence[Row]) -> None:
-        self.attempts.append([row.id for row in items])
-        for row in items:
-            acting = tx.acting(MARIA, Cause(correlation_id=f"row-{row.id}"))
-            payment = Referenced(id=f"pay_{row.id}", reference=row.note)
-            acting.emit(
-                Draft(
-                    PaymentUpdated(change="matched", payment=payment),
-                    Entity(type="payment", id=payment.id),
-                    Workflow(name="collection", id=payment.id),
-                    key=row.note,
-                )
-            )
-            await note(tx, str(row.id), row.note)
-            fault = self.fault(tx, row)
-            if asyncio.iscoroutine(fault):
-                await fault
-        await self._done(tx, items)
-
-    async def set_aside(self, tx: Transaction, item: Row, error: Exception) -> None:
-        await dead_letters.add(
-            tx,
-            SCHEMA,
-            dead_letters.Letter(
-                consumer=self.name, pointer=f"pending/{item.id}", message=item.note.encode(), error=error
-            ),
-        )
-        await self._done(tx, [item])
-
-    async def _done(self, tx: Transaction, items: Sequence[Row]) -> None:
-        await tx.connection.execute(
-            text(f"DELETE FROM {SCHEMA}.pending WHERE id = ANY(:ids)"), {"ids": [row.id for row in items]}
-        )
 
 
 @pytest.fixture
@@ -97,17 +26,6 @@ async def database(laid_database: TemporaryDatabase) -> AsyncIterator[Database]:
     opened = open_database(laid_database.url_for(SCHEMA))
     yield opened
     await opened.close()
-
-
-async def pend(database: Database, count: int, *, after: int = 0) -> None:
-    async with database.transaction() as tx:
-        await tx.connection.execute(
-            text(
-                f"INSERT INTO {SCHEMA}.pending SELECT n, 'note ' || n "
-                "FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n"
-            ),
-            {"first": after + 1, "last": after + count},
-        )
 
 
 async def column(database: Database, query: str) -> list[object]:
@@ -386,32 +304,3 @@ async def test_an_attempt_that_hangs_is_given_up_and_tried_again(database: Datab
     )
 
     assert (done.attempts, done.claimed) == (2, 2)
-
-
-async def test_a_worker_drains_sleeps_and_is_woken(database: Database) -> None:
-    await pend(database, 25)
-    wake = Wake()
-    worker = Worker(database, PendingRows(), limits=Limits(max_items=10), wake=wake, poll_seconds=60)
-    assert await worker.drain() == 25
-
-    running = asyncio.create_task(worker.run())
-    await pend(database, 7, after=25)
-    wake.set()
-    await eventually(lambda: state(database), lambda seen: seen[3] == [])
-    assert worker.check().ok
-    await worker.stop()
-    await running
-
-
-async def test_a_worker_says_that_it_cannot_work_and_stops_at_once(database: Database) -> None:
-    await pend(database, 1)
-
-    def down(tx: Transaction, row: Row) -> None:
-        raise ConnectionRefusedError("nobody listens")
-
-    worker = Worker(database, PendingRows(down), limits=FAST)
-    running = asyncio.create_task(worker.run())
-    await eventually(lambda: not worker.check().ok)
-    assert worker.check().detail == "ConnectionRefusedError: nobody listens"
-    await worker.stop()
-    await running

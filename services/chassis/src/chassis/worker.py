@@ -2,7 +2,7 @@
 
 It promises to look again at once after `wake`, and after `poll_seconds` at the latest, so that work which another
 process left behind is found too. What a batch does with failures is the batch runner's promise (chassis.batch).
-Tested in tests/chassis/test_batch.py.
+Tested in tests/chassis/test_worker.py.
 """
 
 from __future__ import annotations
