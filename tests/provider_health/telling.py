@@ -43,20 +43,27 @@ def told(body: Payload, entity: Entity, *, service: str, after: dict[str, Any] |
     )
 
 
-def a_prevention_task(incident_id: str, change: str = "opened", *, dedupe_key: str | None = None) -> Event[Payload]:
+def a_prevention_task(
+    incident_id: str,
+    change: str = "opened",
+    *,
+    dedupe_key: str | None = None,
+    task_id: str = "task_1",
+    state: str = "open",
+) -> Event[Payload]:
     entity = Entity(type="incident", id=incident_id)
     task = TaskState(
-        id="task_1",
+        id=task_id,
         kind="incident_prevention",
         title="Prevent another GoCardless does not answer",
         queue="Operations",
-        state="open",
+        state=state,
         priority="normal",
         source=TaskSource(workflow=Workflow(name="incident", id=incident_id), entity=entity),
         dedupe_key=dedupe_key or f"prevention:{incident_id}",
         version=1,
     )
-    return told(OperationalTaskUpdated(change=change, task=task), Entity(type="task", id="task_1"), service="tasks")
+    return told(OperationalTaskUpdated(change=change, task=task), Entity(type="task", id=task_id), service="tasks")
 
 
 def a_replay(incident_id: str | None, *, replayed: int, state: str = "completed") -> Event[Payload]:
@@ -71,14 +78,15 @@ def a_replay(incident_id: str | None, *, replayed: int, state: str = "completed"
     return told(body, Entity(type="replay", id="replay_1"), service="payments")
 
 
-def rejections(count: int = 23, provider: str = "stripe") -> Event[Payload]:
+def rejections(count: int = 23, provider: str = "stripe", *, age: timedelta = timedelta()) -> Event[Payload]:
     body = ProviderDeliveryRejected(
         provider=provider,
         minute=MINUTE,
         count=count,
         by_reason={"bad_signature": count},
     )
-    return told(body, Entity(type="provider", id=provider), service="payments")
+    made = told(body, Entity(type="provider", id=provider), service="payments")
+    return made.model_copy(update={"time": made.time - age})
 
 
 def a_provider_event(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from chassis.ids import new_id
-from contracts.topics import PAYMENTS_EVENTS, TASKS_EVENTS
+from contracts.events import OperationalTaskRequested
+from contracts.topics import PAYMENTS_EVENTS, TASKS_COMMANDS, TASKS_EVENTS
 
 from tests.provider_health.looking import Health
 from tests.provider_health.telling import (
@@ -98,3 +101,22 @@ async def test_calls_of_ours_without_an_answer_take_a_provider_down_and_pause_it
     assert await health.status("gocardless/api") == "down"
     assert len((await health.incident())["pause_ids"]) == 1
     assert [change for change, _ in await health.pauses_told()] == ["paused"]
+
+
+async def test_signals_that_waited_while_nobody_listened_say_nothing_about_now(health: Health) -> None:
+    old = [rejections(age=timedelta(minutes=11)) for _ in range(5)]
+    await health.running.receives(PAYMENTS_EVENTS, *old)
+    assert await health.status("stripe/webhooks") == "unknown"
+
+
+async def test_a_prevention_task_that_is_cancelled_is_asked_for_again(health: Health) -> None:
+    reported = await health.post("/incidents", title="Payouts are late", provider="stripe", severity=2)
+    incident_id = reported["id"]
+    await health.post(f"/incidents/{incident_id}/acknowledge", 1)
+    await health.running.receives(TASKS_EVENTS, a_prevention_task(incident_id))
+    await health.running.receives(TASKS_EVENTS, a_prevention_task(incident_id, "cancelled", state="cancelled"))
+    assert (await health.incident())["prevention_task_id"] is None
+    assert len(await health.running.emitted(TASKS_COMMANDS, OperationalTaskRequested)) == 2
+
+    await health.running.receives(TASKS_EVENTS, a_prevention_task(incident_id, task_id="task_2"))
+    assert (await health.incident())["prevention_task_id"] == "task_2"

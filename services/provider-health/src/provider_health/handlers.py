@@ -51,7 +51,7 @@ def consumer(policy: Policy) -> Consumer:
     async def learn_prevention_task_on_operational_task_updated(
         tx: Transaction, event: Event[OperationalTaskUpdated]
     ) -> None:
-        await reactions.prevention_told(tx, event)
+        await reactions.prevention_told(tx, event, policy)
 
     @made.on(AutomationPauseAcknowledged)
     async def count_stop_on_automation_pause_acknowledged(

@@ -16,6 +16,7 @@ from provider_health.checks.jobs import Checks, registered
 from provider_health.checks.providers import HttpProbes
 from provider_health.incidents import http as incidents_http
 from provider_health.incidents.reactions import Policy
+from provider_health.incidents.use_cases import Prevention
 from provider_health.pauses import http as pauses_http
 from provider_health.pauses.jobs import Expiries, Heartbeat
 from provider_health.settings import ProviderHealthSettings
@@ -27,7 +28,11 @@ _LEASE_MARGIN_SECONDS = 5.0
 
 def policy(settings: ProviderHealthSettings) -> Policy:
     """What is done without asking, by the settings."""
-    return Policy(pauses=settings.pause_on_outage, pause_lasts=timedelta(hours=settings.outage_pause_hours))
+    return Policy(
+        pauses=settings.pause_on_outage,
+        pause_lasts=timedelta(hours=settings.outage_pause_hours),
+        prevention=Prevention.of(settings),
+    )
 
 
 def _consumer(runtime: Runtime[ProviderHealthSettings]) -> Consumer:

@@ -6,10 +6,11 @@ Deliveries that work are noted once a minute for each provider, however many the
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
+from chassis.clock import real_now
 from chassis.transaction import Transaction
-from contracts.envelope import Event
+from contracts.envelope import Event, Payload
 from contracts.events import PaymentProviderEventIngested, PaymentUpdated, ProviderDeliveryRejected
 from sqlalchemy import text
 
@@ -20,9 +21,12 @@ from provider_health.incidents import translate
 from provider_health.incidents.reactions import Policy
 from provider_health.names import API, WEBHOOKS
 
+P = TypeVar("P", bound=Payload)
 # What payments says of a call that it has made to collect a payment.
 _ANSWERED: Final = frozenset({"submitted", "could not collect"})
 _UNANSWERED: Final = frozenset({"lost the answer about"})
+# A signal that waited for longer, because this service was away, says nothing about now.
+_OLDEST: Final = timedelta(minutes=10)
 _NOTED_EVERY: Final = timedelta(minutes=1)
 _IS_NEWS = text(
     """
@@ -34,6 +38,8 @@ _IS_NEWS = text(
 
 async def deliveries_rejected(tx: Transaction, event: Event[ProviderDeliveryRejected], policy: Policy) -> None:
     """Count a minute in which many deliveries were refused as one failure of the provider's webhooks."""
+    if not _is_current(event):
+        return
     body = event.data.body
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(body.by_reason.items()))
     seen = Observation("failed", tx.now, f"{body.count} deliveries refused within a minute ({reasons})"[:500])
@@ -44,7 +50,7 @@ async def event_ingested(tx: Transaction, event: Event[PaymentProviderEventInges
     """Count a delivery that was believed as a success of the provider's webhooks, and keep what waits."""
     body = event.data.body
     check = f"{body.provider}/{WEBHOOKS}"
-    if await _is_news(tx, check):
+    if _is_current(event) and await _is_news(tx, check):
         await checks.record(tx, check, Observation("ok", tx.now, f"delivered {body.what}"[:500]), policy)
     waits = translate.waits(event.data.after)
     if body.payment is not None and waits is not None and body.outcome == "applied":
@@ -78,7 +84,7 @@ async def payment_updated(tx: Transaction, event: Event[PaymentUpdated], policy:
 async def _called(tx: Transaction, event: Event[PaymentUpdated], policy: Policy) -> None:
     """Count a call of ours to a provider: one without an answer as a failure, one with any answer as a success."""
     change = event.data.body.change
-    if change not in _ANSWERED | _UNANSWERED:
+    if change not in _ANSWERED | _UNANSWERED or not _is_current(event):
         return
     provider = await incidents.provider_of(tx.connection, event.data.body.payment.id)
     if provider is None:
@@ -89,6 +95,10 @@ async def _called(tx: Transaction, event: Event[PaymentUpdated], policy: Policy)
         await checks.record(tx, check, Observation("failed", tx.now, told[:500]), policy)
     elif await _is_news(tx, check):
         await checks.record(tx, check, Observation("ok", tx.now, "answered a call about a payment"), policy)
+
+
+def _is_current(event: Event[P]) -> bool:
+    return real_now() - event.time < _OLDEST
 
 
 async def _is_news(tx: Transaction, check: str) -> bool:

@@ -67,7 +67,6 @@ class HttpProbes:
             timeout=httpx.Timeout(timeout_seconds),
             limits=httpx.Limits(max_connections=20, max_keepalive_connections=10),
             follow_redirects=False,
-            trust_env=False,
         )
 
     @classmethod

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final, cast
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from chassis.web import (
     CONFLICT,
@@ -91,8 +90,7 @@ def _sentence(error: Exception) -> str:
 
 
 async def _prevention(request: Request) -> Prevention:
-    settings = cast("ProviderHealthSettings", web_state(request).settings)
-    return Prevention(settings.prevention_queue, settings.prevention_due_days, ZoneInfo(settings.business_timezone))
+    return Prevention.of(cast("ProviderHealthSettings", web_state(request).settings))
 
 
 AskedToPrevent = Annotated[Prevention, Depends(_prevention)]

@@ -26,21 +26,26 @@ from provider_health.incidents.domain import (
     still_gathers,
 )
 from provider_health.incidents.entries import Kind
-from provider_health.incidents.use_cases import change, with_risk, write
+from provider_health.incidents.use_cases import Prevention, ask_for_prevention, change, with_risk, write
 from provider_health.names import API, PAYMENT_PROVIDERS, name_of
 from provider_health.pauses import use_cases as pauses
 from provider_health.pauses.domain import Pause, Scope
 from provider_health.pauses.use_cases import Wish
 
+_DROPPED = frozenset({"cancelled", "entered_in_error"})
 _PAUSING = frozenset({"down", "flapping"})
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is done without asking: `pauses` collection for `pause_lasts` while a payment provider is away."""
+    """What is done without asking: `pauses` collection for `pause_lasts` while a payment provider is away.
+
+    `prevention` says whom to ask again where a prevention task was dropped.
+    """
 
     pauses: bool
     pause_lasts: timedelta
+    prevention: Prevention
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,8 @@ async def _pause(tx: Transaction, incident: Incident, symptom: Symptom, policy: 
 
 async def _write_pause(tx: Transaction, incident: Incident, paused: Pause | None) -> None:
     if paused is not None:
-        words = f"collection at {name_of(incident.provider)} is paused until {paused.expires_at:%d %B %H:%M} UTC"
+        lasts = duration_words((paused.expires_at - paused.set_at).total_seconds())
+        words = f"collection at {name_of(incident.provider)} is paused for {lasts} at most"
         await write(tx, incident, "pause", words, reference=paused.id)
 
 
@@ -166,8 +172,8 @@ def _scope(provider: str) -> Scope:
     return Scope(provider, None, "collection")
 
 
-async def prevention_told(tx: Transaction, event: Event[OperationalTaskUpdated]) -> None:
-    """Learn which task prevents another incident, and what becomes of it."""
+async def prevention_told(tx: Transaction, event: Event[OperationalTaskUpdated], policy: Policy) -> None:
+    """Learn which task prevents another incident, and what becomes of it; one that was dropped is asked for again."""
     task = event.data.body.task
     incident_id = incident_of(task.dedupe_key)
     incident = None if incident_id is None else await store.load(tx.connection, incident_id)
@@ -175,11 +181,24 @@ async def prevention_told(tx: Transaction, event: Event[OperationalTaskUpdated])
         return
     because = f" with the outcome {task.outcome.code}" if task.outcome is not None else ""
     words = f"{event.data.actor.name} {event.data.body.change} the task {task.title}{because}"
-    if incident.prevention_task_id is None:
+    if task.state in _DROPPED:
+        await _prevention_dropped(tx, incident, task.id, words, policy)
+    elif incident.prevention_task_id is None:
         after = replace(incident, prevention_task_id=task.id)
         await change(tx, incident, after, "noted", "task", words, note=words, reference=task.id)
     elif incident.prevention_task_id == task.id:
         await write(tx, incident, "task", words, reference=task.id)
+
+
+async def _prevention_dropped(tx: Transaction, incident: Incident, task_id: str, words: str, policy: Policy) -> None:
+    """A severe incident is not closed without a task, and a cancelled one prevents nothing."""
+    if incident.prevention_task_id != task_id or incident.state == "reviewed":
+        await write(tx, incident, "task", words, reference=task_id)
+        return
+    after = replace(incident, prevention_task_id=None)
+    after = await change(tx, incident, after, "noted", "task", words, note=words, reference=task_id)
+    if after.is_severe:
+        await ask_for_prevention(tx, after, policy.prevention)
 
 
 async def replay_told(tx: Transaction, event: Event[ReplayUpdated]) -> None:

@@ -23,6 +23,7 @@ from provider_health.incidents.domain import (
     step,
 )
 from provider_health.incidents.entries import Entry, Kind
+from provider_health.settings import ProviderHealthSettings
 
 REPORTED = "reported"
 
@@ -59,6 +60,10 @@ class Prevention:
     queue: str
     due_days: int
     zone: ZoneInfo
+
+    @classmethod
+    def of(cls, settings: ProviderHealthSettings) -> Prevention:
+        return cls(settings.prevention_queue, settings.prevention_due_days, ZoneInfo(settings.business_timezone))
 
 
 async def report(

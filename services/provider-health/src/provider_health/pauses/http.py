@@ -298,7 +298,7 @@ async def create_pause(given: PauseGiven, tx: Tx) -> PauseView:
         incident = None if wish.incident_id is None else await incidents.load(tx, wish.incident_id, None)
         made = await use_cases.pause(tx, wish)
         if incident is not None:
-            words = f"{_words(made)} is paused until {made.expires_at:%d %B %H:%M} UTC: {made.reason}"
+            words = f"{_words(made)} is paused for {given.expires_in_minutes} minutes at most: {made.reason}"
             await incidents.name_pause(tx, incident, made.id, words)
     return _view(made)
 
