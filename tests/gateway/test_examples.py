@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from chassis.ids import new_id
 
-from tests.gateway.replay import prepared
+from tests.gateway.replay import incidents, money, prepared
 from tests.gateway.replay.calls import AT_THE_DOOR, BEFORE, GENERALLY, MAKERS, Call
 from tests.gateway.replay.world import DATABASES, World, a_world
 from tests.gateway.test_document import operations, problems_of, validator
 from tests.support.infrastructure import TemporaryDatabase
 
-WHERE = prepared.__name__.replace(".", "/") + ".py"
+PREPARED = (prepared, money, incidents)
+WHERE = "tests/gateway/replay"
 
 
 @pytest.fixture

@@ -201,34 +201,3 @@ async def parked(world: World, call: Call) -> None:
 @before(*(f"POST {each}/outbox/parked/release" for each in EVERY), problem="not-found")
 async def not_parked(world: World, call: Call) -> None:
     call.json = {"topic": "tasks-events", "key": new_id()}
-
-
-# Holds, incidents, pauses.
-
-
-@makes("hold_id")
-async def a_hold(world: World, call: Call) -> None:
-    hold = await world.ask("POST", "/v1/members/mark-stevens/holds", json={"kind": "medical", "reason": "a knee"})
-    call.names["hold_id"] = hold["id"]
-    call.expects(hold["version"])
-
-
-@makes("provider")
-async def a_provider(world: World, call: Call) -> None:
-    call.names["provider"] = "stripe"
-
-
-@makes("incident_id")
-async def an_incident(world: World, call: Call) -> None:
-    given = {"title": f"Members see the wrong balance {new_id()}", "provider": "members-api", "severity": 3}
-    incident = await world.ask("POST", "/v1/incidents", json=given)
-    call.names["incident_id"] = incident["id"]
-    call.expects(incident["version"])
-
-
-@makes("pause_id")
-async def a_pause(world: World, call: Call) -> None:
-    given = {"scope": {"account": new_id()}, "mode": "hold", "reason": "It does not answer", "expires_in_minutes": 60}
-    pause = await world.ask("POST", "/v1/pauses", json=given)
-    call.names["pause_id"] = pause["id"]
-    call.expects(pause["version"])

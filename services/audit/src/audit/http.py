@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from chassis.web import Listed, Page, Problem, ReadTx, documents
+from chassis.web import LIST_PROBLEMS, Listed, Page, Problem, ReadTx, documents
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel
 from sqlalchemy import Row
 
-from audit import queries, translate
+from audit import queries, specimens, translate
 from audit.translate import PointerView, RecordDetail, RecordView
 
 router = APIRouter(tags=["audit"])
@@ -90,7 +90,15 @@ class CoverageView(BaseModel):
     gaps: list[GapView]
 
 
-@router.get("/records", **documents(scope="audit:read", limit="read"))
+@router.get(
+    "/records",
+    **documents(
+        scope="audit:read",
+        limit="read",
+        example=Listed(items=[specimens.RECORD], next=None),
+        problems=LIST_PROBLEMS,
+    ),
+)
 async def list_records(tx: ReadTx, filters: Annotated[RecordFilters, Query()], page: Page) -> Listed[RecordView]:
     """Audit records, newest first."""
     before = page.after_int()
@@ -98,7 +106,15 @@ async def list_records(tx: ReadTx, filters: Annotated[RecordFilters, Query()], p
     return page.listed([translate.view(row) for row in rows], key=lambda record: record.seq)
 
 
-@router.get("/records/{seq}", **documents(scope="audit:read", limit="read"))
+@router.get(
+    "/records/{seq}",
+    **documents(
+        scope="audit:read",
+        limit="read",
+        example=specimens.RECORD_DETAIL,
+        problems=[Problem.not_found("audit record", "1205")],
+    ),
+)
 async def get_record(seq: int, tx: ReadTx) -> RecordDetail:
     """One audit record with before, after and the event as it was."""
     row = await queries.get_record(tx.connection, seq)
@@ -107,7 +123,7 @@ async def get_record(seq: int, tx: ReadTx) -> RecordDetail:
     return translate.detail(row)
 
 
-@router.get("/coverage", **documents(scope="audit:read", limit="read"))
+@router.get("/coverage", **documents(scope="audit:read", limit="read", example=specimens.COVERAGE))
 async def get_coverage(tx: ReadTx) -> CoverageView:
     """Every Kafka offset up to each position, accounted for."""
     partitions = [PartitionCoverage(**row._mapping) for row in await queries.list_coverage(tx.connection)]
@@ -140,7 +156,15 @@ class ConflictView(BaseModel):
     found_at: datetime
 
 
-@router.get("/quarantine", **documents(scope="audit:read", limit="read"))
+@router.get(
+    "/quarantine",
+    **documents(
+        scope="audit:read",
+        limit="read",
+        example=Listed(items=[specimens.QUARANTINED], next=None),
+        problems=LIST_PROBLEMS,
+    ),
+)
 async def list_quarantine(
     tx: ReadTx,
     page: Page,
@@ -152,7 +176,15 @@ async def list_quarantine(
     return page.listed([QuarantinedView(**_placed(row)) for row in rows], key=lambda each: each.id)
 
 
-@router.get("/conflicts", **documents(scope="audit:read", limit="read"))
+@router.get(
+    "/conflicts",
+    **documents(
+        scope="audit:read",
+        limit="read",
+        example=Listed(items=[specimens.CONFLICTING], next=None),
+        problems=LIST_PROBLEMS,
+    ),
+)
 async def list_conflicts(tx: ReadTx, page: Page) -> Listed[ConflictView]:
     """Events under an id that stands for other bytes, newest first."""
     rows = await queries.list_conflicts(tx.connection, before_id=page.after_int(), limit=page.limit + 1)

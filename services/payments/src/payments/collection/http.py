@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from chassis.web import Listed, Page, Problem, ReadTx, documents
+from chassis.web import LIST_PROBLEMS, Listed, Page, Problem, ReadTx, documents
 from contracts.envelope import Money
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from payments import specimens
 from payments.collection import queries
 from payments.collection.domain import AttemptState, Awaiting, InvoiceState, PaymentState
 from payments.deliveries.domain import Provider
@@ -102,7 +103,15 @@ class PaymentDetail(PaymentSummary):
     retries: list[OwnAttemptView]
 
 
-@router.get("/payments", **documents(scope="payments:read", limit="read"))
+@router.get(
+    "/payments",
+    **documents(
+        scope="payments:read",
+        limit="read",
+        example=Listed(items=[specimens.PAYMENT], next=None),
+        problems=LIST_PROBLEMS,
+    ),
+)
 async def list_payments(
     tx: ReadTx,
     page: Page,
@@ -122,7 +131,15 @@ async def list_payments(
     return page.listed([PaymentSummary(**_summary(row)) for row in rows], key=lambda payment: payment.id)
 
 
-@router.get("/payments/{payment_id}", **documents(scope="payments:read", limit="read"))
+@router.get(
+    "/payments/{payment_id}",
+    **documents(
+        scope="payments:read",
+        limit="read",
+        example=specimens.PAYMENT_DETAIL,
+        problems=[Problem.not_found("payment", specimens.PAYMENT_ID)],
+    ),
+)
 async def get_payment(payment_id: UUID, tx: ReadTx) -> PaymentDetail:
     """One payment with its attempts and its invoice."""
     row = await queries.get_payment(tx.connection, str(payment_id))

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from chassis.web import Listed, Page, Problem, ReadTx, documents
+from chassis.web import LIST_PROBLEMS, Listed, Page, Problem, ReadTx, documents
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlalchemy import Row
 
+from payments import specimens
 from payments.deliveries import queries
 from payments.deliveries.domain import DeliveryState, Provider
 
@@ -63,7 +64,15 @@ class DeliveryDetail(DeliveryView):
     provider_events: list[ProviderEventView]
 
 
-@router.get("/deliveries", **documents(scope="deliveries:read", limit="read"))
+@router.get(
+    "/deliveries",
+    **documents(
+        scope="deliveries:read",
+        limit="read",
+        example=Listed(items=[specimens.DELIVERY], next=None),
+        problems=LIST_PROBLEMS,
+    ),
+)
 async def list_deliveries(
     tx: ReadTx,
     page: Page,
@@ -77,7 +86,15 @@ async def list_deliveries(
     return page.listed([DeliveryView(**_shown(row)) for row in rows], key=lambda delivery: delivery.id)
 
 
-@router.get("/deliveries/{delivery_id}", **documents(scope="deliveries:read", limit="read"))
+@router.get(
+    "/deliveries/{delivery_id}",
+    **documents(
+        scope="deliveries:read",
+        limit="read",
+        example=specimens.DELIVERY_DETAIL,
+        problems=[Problem.not_found("delivery", specimens.DELIVERY_ID)],
+    ),
+)
 async def get_delivery(delivery_id: UUID, tx: ReadTx) -> DeliveryDetail:
     """One delivery with its exact bytes and its provider events, those that another brought first among them."""
     row = await queries.get_delivery(tx.connection, str(delivery_id))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from chassis.web import CONFLICT, Problem, ReadTx, Tx, documents
+from chassis.web import CONFLICT, INVALID, Problem, ReadTx, Tx, documents
 from contracts.envelope import Money
 from contracts.events import MemberUpdated
 from fastapi import APIRouter, Path, Query
+from payments import specimens
 from payments.deliveries.domain import OWN_ACCOUNT, Provider
 from payments.ledger import use_cases as ledger
 from payments.ledger.use_cases import LinkedLine
@@ -74,7 +75,20 @@ class MemberLedger(BaseModel):
     balances: list[Money]
 
 
-@router.put("/members/{member_id}", **documents(scope="members:write", audit=MemberUpdated, limit="write"))
+@router.put(
+    "/members/{member_id}",
+    **documents(
+        scope="members:write",
+        audit=MemberUpdated,
+        limit="write",
+        request=specimens.MEMBER_GIVEN,
+        example=specimens.MEMBER,
+        problems=[
+            (CONFLICT, "The customer cus_PmR7vTq2WkLx9d of stripe belongs to isla-morgan."),
+            (INVALID, "Some values are missing, or are not what they should be."),
+        ],
+    ),
+)
 async def put_member(member_id: MemberId, given: MemberGiven, tx: Tx) -> MemberView:
     """Add or change a member. Payments of a customer that was unknown until now find their member."""
     customers = [Customer(each.provider, each.reference, each.account) for each in given.customers]
@@ -84,7 +98,15 @@ async def put_member(member_id: MemberId, given: MemberGiven, tx: Tx) -> MemberV
         raise Problem(CONFLICT, f"{error}.", member_id=error.member_id) from None
 
 
-@router.get("/members/{member_id}/ledger", **documents(scope="members:read", limit="read"))
+@router.get(
+    "/members/{member_id}/ledger",
+    **documents(
+        scope="members:read",
+        limit="read",
+        example=specimens.LEDGER,
+        problems=[Problem.not_found("member", "isla-morgan")],
+    ),
+)
 async def get_ledger(
     member_id: MemberId,
     tx: ReadTx,

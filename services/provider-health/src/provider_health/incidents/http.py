@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from chassis.web import (
-    CONFLICT,
     INVALID,
     MISSING_SCOPE,
     PRECONDITION_FAILED,
@@ -96,16 +95,21 @@ async def _prevention(request: Request) -> Prevention:
 AskedToPrevent = Annotated[Prevention, Depends(_prevention)]
 
 
-def _step(request: object, verb_state: str) -> dict[str, Any]:
-    """What each step of an incident documents alike."""
-    wrong = (WRONG_STATE, f"The incident {INCIDENT_ID} is {verb_state}: one cannot do that now.")
+def _step(request: object, wrong_state: str | None = None) -> dict[str, Any]:
+    """What each step of an incident documents alike; `wrong_state` is one in which it is refused."""
+    wrong = [(WRONG_STATE, f"The incident {INCIDENT_ID} is {wrong_state}: one cannot do that now.")]
     return documents(
         scope=WRITE,
         audit=ProviderIncidentUpdated,
         limit="write",
         request=request,
         example=EXAMPLE,
-        problems=[Problem.not_found("incident", INCIDENT_ID), wrong, _STALE, _NO_VERSION],
+        problems=[
+            Problem.not_found("incident", INCIDENT_ID),
+            *([] if wrong_state is None else wrong),
+            _STALE,
+            _NO_VERSION,
+        ],
     )
 
 
@@ -137,7 +141,7 @@ async def list_incidents(tx: ReadTx, filters: Annotated[IncidentFilters, Query()
         example=EXAMPLE,
         problems=[
             (ALREADY_OPEN, f"The incident {INCIDENT_ID} about members-api is open already."),
-            (CONFLICT, "Nothing was changed: another change was made at the same time. Try again."),
+            (INVALID, "Some values are missing, or are not what they should be."),
         ],
         status=201,
     ),
@@ -254,7 +258,7 @@ async def review_incident(incident_id: IncidentId, given: Reviewed, expected: If
         )
 
 
-@router.post("/incidents/{incident_id}/note", **_step(NoteGiven(note="Their status page says so too"), "reviewed"))
+@router.post("/incidents/{incident_id}/note", **_step(NoteGiven(note="Their status page says so too")))
 async def note_incident(incident_id: IncidentId, given: NoteGiven, expected: IfMatch, tx: Tx) -> IncidentView:
     """Add words to the timeline; they stay there."""
     with told_as_problems():
@@ -263,7 +267,7 @@ async def note_incident(incident_id: IncidentId, given: NoteGiven, expected: IfM
 
 @router.post(
     "/incidents/{incident_id}/assign",
-    **_step(Assigned(owner=OwnerView(id="platform", name="Platform")), "reviewed"),
+    **_step(Assigned(owner=OwnerView(id="platform", name="Platform"))),
 )
 async def assign_incident(incident_id: IncidentId, given: Assigned, expected: IfMatch, tx: Tx) -> IncidentView:
     """Give an incident to somebody."""

@@ -18,6 +18,7 @@ from provider_health.incidents.domain import (
     Incident,
     Owner,
     Verb,
+    WrongStateError,
     asks_for_prevention,
     impact_of,
     step,
@@ -172,8 +173,13 @@ async def escalate(
     expected: int | None,
     prevention: Prevention,
 ) -> Incident:
-    """Give an incident another severity; a severe one that is being worked on asks for its prevention task."""
+    """Give an incident another severity; a severe one that is being worked on asks for its prevention task.
+
+    Raises WrongStateError for one that has been reviewed: its severity is what was reviewed.
+    """
     before = await load(tx, incident_id, expected)
+    if before.state == "reviewed":
+        raise WrongStateError(before, "change its severity")
     after = replace(before, severity=severity)
     words = f"severity {before.severity} became {severity}: {reason}"
     after = await change(tx, before, after, "escalated", "escalated", words, reason=reason)
