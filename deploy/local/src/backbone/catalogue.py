@@ -76,8 +76,8 @@ def _provider_health(around: Surroundings) -> dict[str, str]:
 
 
 def _tasks(_: Surroundings) -> dict[str, str]:
-    maria = staff("billing")
-    return {"queue_owners": json.dumps({"Billing": {"id": maria.id, "name": maria.name}})}
+    rota = {"Billing": staff("billing"), "Coaches": staff("coach")}
+    return {"queue_owners": json.dumps({queue: {"id": one.id, "name": one.name} for queue, one in rota.items()})}
 
 
 def _gateway(around: Surroundings) -> dict[str, str]:

@@ -69,8 +69,11 @@ class Stack:
         before = self.state.model_copy(deep=True)
         self._stop_strays()
         try:
-            plan = self._planned(counts)
+            for service in SERVICES:
+                service.insisted_port()  # says what is wrong with it before anything starts
             self._start_servers()
+            # As late as can be: a port that is free now is listened on in a moment.
+            plan = self._planned(counts)
             around = replace(self.around, services={name: list(urls.values()) for name, urls in plan.items()})
             self._retire(plan, around)
             for service in SERVICES:
