@@ -14,7 +14,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -32,7 +32,7 @@ from chassis.runner import Runner
 from chassis.settings import Settings
 from chassis.transaction import Transaction
 from chassis.version import source_version
-from chassis.web import CallerIdentity, documents, web_state
+from chassis.web import MISSING_SCOPE, UNAUTHENTICATED, CallerIdentity, documents, web_state
 from chassis.web.recent import RecentAnswers
 from contracts import evidence as measures
 
@@ -43,6 +43,7 @@ log = structlog.get_logger()
 LIMIT_SECONDS: Final = 1.2
 _CONNECTIONS_MAX: Final = 3
 _ROUTES_MAX: Final = 20
+_SHOWN_AT: Final = datetime(2026, 3, 2, 22, 15, tzinfo=UTC)
 # Processes of one service differ in these and are told the same all the same.
 _OF_ONE_PROCESS: Final = frozenset({"instance", "http_host", "http_port"})
 
@@ -147,7 +148,18 @@ def evidence_router() -> APIRouter:
     """The endpoint `/evidence`."""
     router = APIRouter(tags=["evidence"])
 
-    @router.get("/evidence", **documents(scope="board:read", limit="read"))
+    @router.get(
+        "/evidence",
+        **documents(
+            scope="board:read",
+            limit="read",
+            example=[measures.OUTBOX_DEPTH.reading(0, _SHOWN_AT), measures.DEAD_LETTERS_OPEN.reading(0, _SHOWN_AT)],
+            problems=[
+                (UNAUTHENTICATED, "Send an internal token as `Authorization: Bearer`."),
+                (MISSING_SCOPE, "This needs the scope board:read."),
+            ],
+        ),
+    )
     async def list_evidence(request: Request, _: CallerIdentity) -> list[Measurement]:
         """What this process measures of its service and of itself; what could not be measured is absent."""
         return await web_state(request).evidence()

@@ -31,7 +31,7 @@ from chassis.dead_letters import (
     Summary,
 )
 from chassis.transaction import Draft, Transaction
-from chassis.web import LIST_PROBLEMS, NOT_FOUND, Listed, Page, Problem, ProblemType, ReadTx, Tx, documents
+from chassis.web import INVALID, LIST_PROBLEMS, NOT_FOUND, Listed, Page, Problem, ProblemType, ReadTx, Tx, documents
 
 NOBODY_RETRIES: Final = ProblemType("nobody-retries", "Nothing here handles such messages any more", 409)
 
@@ -91,6 +91,7 @@ _EXAMPLE: Final = DeadLetterDetail(
 )
 _SHOWN: Final = DeadLetterView(**_EXAMPLE.model_dump(include=set(DeadLetterView.model_fields)))
 _UNKNOWN: Final = (NOT_FOUND, f"There is no dead letter {_EXAMPLE.id}.")
+_NO_ID: Final = (INVALID, "Some values are missing, or are not what they should be.")
 
 
 def dead_letters_router(schema: str, retriers: Mapping[str, Retrier]) -> APIRouter:
@@ -117,7 +118,7 @@ def dead_letters_router(schema: str, retriers: Mapping[str, Retrier]) -> APIRout
 
     @router.get(
         "/dead-letters/{dead_letter_id}",
-        **documents(scope="dead-letters:read", limit="read", example=_EXAMPLE, problems=[_UNKNOWN]),
+        **documents(scope="dead-letters:read", limit="read", example=_EXAMPLE, problems=[_UNKNOWN, _NO_ID]),
     )
     async def get_dead_letter(dead_letter_id: UUID, tx: ReadTx) -> DeadLetterDetail:
         """One message that was set aside, with its exact bytes."""
