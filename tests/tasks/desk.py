@@ -84,11 +84,14 @@ class Desk:
         return content
 
     async def told(self) -> list[tuple[str, str, str]]:
-        """Who did what to which task, as it was published, in the order of each task's versions."""
-        events = await self.service.emitted(TASKS_EVENTS, OperationalTaskUpdated)
+        """Who did what to which task, as it was published, in the order of each task's versions.
+
+        An event that stands on the topic twice under its one id was delivered twice, which delivery may do.
+        """
+        events = {event.id: event for event in await self.service.emitted(TASKS_EVENTS, OperationalTaskUpdated)}
         return [
             (event.data.actor.name, event.data.body["change"], event.data.body["task"]["title"])
-            for event in sorted(events, key=lambda event: (event.subject, event.data.body["task"]["version"]))
+            for event in sorted(events.values(), key=lambda event: (event.subject, event.data.body["task"]["version"]))
         ]
 
     async def settled_at(self, instant: datetime) -> None:
