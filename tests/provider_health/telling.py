@@ -27,7 +27,14 @@ MINUTE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PLATFORM = Actor(kind="staff", id="platform", name="Platform")
 
 
-def told(body: Payload, entity: Entity, *, service: str, after: dict[str, Any] | None = None) -> Event[Payload]:
+def told(
+    body: Payload,
+    entity: Entity,
+    *,
+    service: str,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> Event[Payload]:
     """An event as `service` tells it."""
     declared = type_of(type(body))
     return Event[Payload](
@@ -39,7 +46,14 @@ def told(body: Payload, entity: Entity, *, service: str, after: dict[str, Any] |
         dataschema=declared.dataschema,
         correlationid=new_id(),
         partitionkey=entity.id,
-        data=Data(actor=PLATFORM, entity=entity, workflow=Workflow(name="tests", id=entity.id), after=after, body=body),
+        data=Data(
+            actor=PLATFORM,
+            entity=entity,
+            workflow=Workflow(name="tests", id=entity.id),
+            before=before,
+            after=after,
+            body=body,
+        ),
     )
 
 
@@ -90,7 +104,7 @@ def rejections(count: int = 23, provider: str = "stripe", *, age: timedelta = ti
 
 
 def a_provider_event(
-    payment: str, state: str, *, retry: str | None = None, provider: str = "gocardless"
+    payment: str, state: str, *, retry: str | None = None, provider: str = "gocardless", before: str | None = None
 ) -> Event[Payload]:
     """A provider's event that brought a payment of A$110.00 into this state, and its retry into that."""
     body = PaymentProviderEventIngested(
@@ -103,7 +117,9 @@ def a_provider_event(
         payment=Referenced(id=payment, reference=payment),
         amount=Money(amount_minor=11_000, currency="AUD"),
     )
-    return told(body, Entity(type="payment", id=payment), service="payments", after=standing(state, retry))
+    was = None if before is None else {"state": before}
+    entity = Entity(type="payment", id=payment)
+    return told(body, entity, service="payments", before=was, after=standing(state, retry))
 
 
 def a_payment_update(

@@ -17,6 +17,7 @@ from tests.provider_health.looking import Health, StandIn, health_of
 from tests.provider_health.telling import an_acknowledgement
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TemporaryDatabase
+from tests.support.service_process import ServiceProcess
 
 HOUR = timedelta(hours=1)
 Stands = tuple[StandIn, StandIn, StandIn]
@@ -146,25 +147,46 @@ async def heartbeats(health: Health) -> list[int]:
     return [event.data.body["epoch"] for event in events if event.type == "automation_pause.heartbeat"]
 
 
-async def test_two_processes_beat_once_and_the_epoch_goes_on_after_both_were_gone(
+async def test_two_processes_beat_as_often_as_one(
     database: TemporaryDatabase, kafka: str, topic_prefix: str, tmp_path: Path, stands: Stands
 ) -> None:
-    """An hour without anybody: the pause ran out meanwhile, and says so as soon as somebody is there."""
-    clock, rare = tmp_path / "clock.json", {"heartbeat_seconds": 2.0}
+    clock = tmp_path / "clock.json"
     async with (
-        health_of(database, kafka, topic_prefix, clock, stands, instance="one", **rare) as one,
-        health_of(database, kafka, topic_prefix, clock, stands, instance="two", **rare),
+        health_of(database, kafka, topic_prefix, clock, stands, instance="one") as one,
+        health_of(database, kafka, topic_prefix, clock, stands, instance="two"),
     ):
-        made = await one.post("/pauses", **a_pause())
-        began = time.monotonic()
-        before = len(await heartbeats(one))
-        await eventually(lambda: heartbeats(one), lambda told: 1 in told)
+        await one.post("/pauses", **a_pause())
+        began, before = time.monotonic(), len(await heartbeats(one))
+        await eventually(lambda: heartbeats(one), lambda told: told.count(1) >= 2)
         assert len(await heartbeats(one)) - before <= 1 + (time.monotonic() - began) / 2.0
-        one.advance(HOUR)
 
-    async with health_of(database, kafka, topic_prefix, clock, stands, heartbeat_seconds=0.2) as again:
-        await again.drained(again.running.part(Expiries))
-        assert (await again.running.get(f"/pauses/{made['id']}"))["state"] == "expired"
-        assert [pause.epoch for _, pause in await again.pauses_told()] == [1, 2]
-        told = await eventually(lambda: heartbeats(again), lambda told: told[-1] == 2)
-        assert told == sorted(told)
+
+async def test_killed_with_a_pause_in_force_it_goes_on_where_it_was_and_ends_what_ran_out(
+    database: TemporaryDatabase, kafka: str, topic_prefix: str, tmp_path: Path, stands: Stands
+) -> None:
+    """Dead for an hour by the business clock: what was to end meanwhile ends at once, and the epoch goes on."""
+    clock, directory = tmp_path / "clock.json", tmp_path
+    told = {"clock_file": clock, "heartbeat_seconds": 0.2, "instance": "provider-health-1"}
+    process = ServiceProcess.of("provider_health", database, kafka, topic_prefix, directory, **told)
+    async with health_of(database, kafka, topic_prefix, clock, stands, work=False, consume=False) as watching:
+        try:
+            process.start()
+            await process.ready()
+            short = await watching.post("/pauses", **a_pause())
+            long = await watching.post("/pauses", **a_pause("replays", expires_in_minutes=1_440))
+            await eventually(lambda: heartbeats(watching), lambda told: 2 in told)
+            process.kill()
+            watching.advance(2 * HOUR)
+            assert await states(watching, short, long) == ["active", "active"], "nobody is there to end it"
+
+            process.start()
+            await eventually(lambda: states(watching, short, long), lambda found: found == ["expired", "active"])
+            beats = await eventually(lambda: heartbeats(watching), lambda told: told[-1] == 3)
+            assert beats == sorted(beats)
+            assert [pause.epoch for _, pause in await watching.pauses_told()] == [1, 2, 3]
+        finally:
+            process.end()
+
+
+async def states(health: Health, *pauses: dict[str, Any]) -> list[str]:
+    return [(await health.running.get(f"/pauses/{each['id']}"))["state"] for each in pauses]

@@ -54,12 +54,17 @@ async def test_an_incident_says_how_much_money_waits(health: Health) -> None:
 
 
 async def test_an_event_that_arrives_late_changes_nothing_about_what_waits(health: Health) -> None:
-    first, second = a_provider_event("pay_1", "failed", retry="scheduled"), a_payment_update("pay_1", "succeeded")
+    first = a_provider_event("pay_1", "failed", retry="scheduled")
+    second = a_provider_event("pay_1", "succeeded", before="failed")
     await health.running.receives(PAYMENTS_EVENTS, second)
-    late = a_provider_event("pay_1", "succeeded")
-    await health.running.receives(PAYMENTS_EVENTS, late)
     await health.running.receives(PAYMENTS_EVENTS, first)
     assert await health.running.rows("SELECT waits FROM provider_health.waiting_payments") == [(False,)]
+
+
+async def test_nothing_is_kept_of_payments_that_never_failed(health: Health) -> None:
+    paid = [a_provider_event(f"pay_{number}", "succeeded", before="processing") for number in range(3)]
+    await health.running.receives(PAYMENTS_EVENTS, *paid)
+    assert await health.running.rows("SELECT payment_id FROM provider_health.waiting_payments") == []
 
 
 async def test_what_names_no_incident_of_ours_is_left_alone(health: Health) -> None:

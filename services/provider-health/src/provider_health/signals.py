@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from chassis.clock import real_now
+from chassis.sql import Statement
 from chassis.transaction import Transaction
 from contracts.envelope import Event, Payload
 from contracts.events import PaymentProviderEventIngested, PaymentUpdated, ProviderDeliveryRejected
-from sqlalchemy import text
 
 from provider_health.checks import use_cases as checks
 from provider_health.checks.domain import Observation
@@ -28,9 +28,10 @@ _UNANSWERED: Final = frozenset({"lost the answer about"})
 # A signal that waited for longer, because this service was away, says nothing about now.
 _OLDEST: Final = timedelta(minutes=10)
 _NOTED_EVERY: Final = timedelta(minutes=1)
-_IS_NEWS = text(
+_IS_NEWS = Statement(
     """
     SELECT status IN ('degraded', 'flapping', 'down') OR last_observed_at IS NULL OR last_observed_at <= :since
+        AS news
     FROM provider_health.provider_health_checks WHERE id = :check
     """
 )
@@ -54,12 +55,14 @@ async def event_ingested(tx: Transaction, event: Event[PaymentProviderEventInges
         await checks.record(tx, check, Observation("ok", tx.now, f"delivered {body.what}"[:500]), policy)
     waits = translate.waits(event.data.after)
     if body.payment is not None and waits is not None and body.outcome == "applied":
+        # Most payments never fail: of these nothing is kept.
+        amount = body.amount if waits or translate.had_failed(event.data.before) else None
         await incidents.payment_told(
             tx.connection,
             body.payment.id,
             provider=body.provider,
-            amount_minor=None if body.amount is None else body.amount.amount_minor,
-            currency=None if body.amount is None else body.amount.currency,
+            amount_minor=None if amount is None else amount.amount_minor,
+            currency=None if amount is None else amount.currency,
             waits=waits,
             told_at=event.time,
         )
@@ -104,4 +107,5 @@ def _is_current(event: Event[P]) -> bool:
 async def _is_news(tx: Transaction, check: str) -> bool:
     """Whether a success would say something: the check is in trouble, or nothing was heard of it for a while."""
     given = {"check": check, "since": tx.now - _NOTED_EVERY}
-    return bool((await tx.connection.execute(_IS_NEWS, given)).scalar())
+    found = await _IS_NEWS.all(tx.connection, given)
+    return bool(found and found[0].news)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from chassis.clock import real_now
+from chassis.sql import Statement
 from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,7 +23,7 @@ _AT_RISK = text(
     """
 )
 # Told in the order in which it was committed; an event that arrives late changes nothing.
-_WAITS = text(
+_WAITS = Statement(
     """
     INSERT INTO provider_health.waiting_payments AS held
         (payment_id, provider, amount_minor, currency, waits, told_at)
@@ -33,7 +34,7 @@ _WAITS = text(
     WHERE held.told_at < excluded.told_at
     """
 )
-_WAITS_STILL = text(
+_WAITS_STILL = Statement(
     """
     UPDATE provider_health.waiting_payments SET waits = :waits, told_at = :told_at
     WHERE payment_id = :payment AND told_at < :told_at
@@ -104,12 +105,12 @@ async def payment_told(
     waits: bool,
     told_at: datetime,
 ) -> None:
-    """Keep whether a payment waits to be collected; without its provider and amount only one that is known."""
+    """Keep whether a payment waits to be collected; without its provider and amount only of one that is known."""
     given = {"payment": payment_id, "waits": waits, "told_at": told_at}
     if provider is None or amount_minor is None or currency is None:
-        await connection.execute(_WAITS_STILL, given)
+        await _WAITS_STILL.all(connection, given)
     else:
-        await connection.execute(_WAITS, {**given, "provider": provider, "amount": amount_minor, "currency": currency})
+        await _WAITS.all(connection, {**given, "provider": provider, "amount": amount_minor, "currency": currency})
 
 
 async def provider_of(connection: AsyncConnection, payment_id: str) -> str | None:

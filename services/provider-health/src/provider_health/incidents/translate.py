@@ -125,3 +125,9 @@ def waits(after: Mapping[str, Any] | None) -> bool | None:
         retry = told["retry"]
         return isinstance(retry, Mapping) and retry.get("state") in _WAITING
     return False if told.get("state") in _ENDED else None
+
+
+def had_failed(before: Mapping[str, Any] | None) -> bool:
+    """Whether a payment's snapshot says that it had failed, so that an attempt of ours may have been planned."""
+    told = before or {}
+    return told.get("state") == "failed" or told.get("retry") is not None
