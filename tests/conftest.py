@@ -22,6 +22,7 @@ from tests.support.infrastructure import (
     session_directory,
     topic_prefix,
 )
+from tests.support.results import Tally, leave
 
 __all__ = [
     "database_for",
@@ -35,6 +36,7 @@ __all__ = [
     "topic_prefix",
 ]
 
+TALLY = Tally()
 NOT_RUN = pytest.StashKey[list[tuple[int, str, str]]]()
 INSTALL_CHROMIUM = "Chromium is not installed: apt-get install -y chromium"
 
@@ -58,6 +60,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             items[:] = [item for item in items if not item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=left_out)
             config.stash.setdefault(NOT_RUN, []).append((len(left_out), what, reason))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    TALLY.note(report)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave with the build which suites have passed whole."""
+    leave(TALLY.passed([item.nodeid for item in session.items]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

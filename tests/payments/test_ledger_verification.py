@@ -119,5 +119,9 @@ async def test_payments_tells_how_its_ledger_and_its_queue_are(payments: Payment
     assert found[evidence.OLDEST_UNPROCESSED.name] == 0
     assert found[evidence.PARKED_OVER_AN_HOUR.name] == 0
     assert found[evidence.REJECTED_DELIVERIES.name] == 0
+    assert found[evidence.FAILURES_WITHOUT_ONE_OWNER.name] == 0
+    assert found[evidence.HELD_RETRIES.name] == 0
+    readable = f"{evidence.PAUSES_READABLE.name}:{payments.runtime.process.instance}"
+    assert found[readable] is False, "nobody's heartbeat has been heard"
     assert found[f"{evidence.SIGNATURE_CHECKS.name}:stripe"] is True
     assert found[f"{evidence.SIGNATURE_CHECKS.name}:gocardless"] is True

@@ -20,6 +20,7 @@ from chassis.provisioning import owner_of
 from backbone.credentials import Credentials
 from backbone.faults import LocalError
 from backbone.identity import staff
+from backbone.places import Places
 
 # What a process needs of its surroundings; nothing else of a developer's shell reaches it.
 INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV")
@@ -89,7 +90,17 @@ def _gateway(around: Surroundings) -> dict[str, str]:
         "token_private_key": around.credentials.token_private_key,
         "local_issuer_private_key": around.credentials.issuer_private_key,
         "session_secret": around.credentials.session_secret,
+        **_test_results(),
     }
+
+
+def _test_results() -> dict[str, str]:
+    """What `make test` has left in this clone; its own key is believed here and nowhere else."""
+    build = Places.of_clone().clone / "build"
+    key = build / "test-signing-key.pub.pem"
+    if not key.is_file():
+        return {}
+    return {"test_results_file": str(build / "test-results.json"), "test_results_public_keys": key.read_text()}
 
 
 def _nothing(_: Surroundings) -> dict[str, str]:

@@ -10,6 +10,7 @@ from chassis.web import Identify, Refused
 
 from gateway import documenting, door, doorstep, http, proxy, tables
 from gateway.board import http as board_http
+from gateway.board import measures
 from gateway.console import pages
 from gateway.door import Door
 from gateway.limiting import LimiterWatch
@@ -49,6 +50,7 @@ service = Service(
     routes=lambda _: [*doorstep.routes(), *pages.routes(), *proxy.routes()],
     describe=documenting.describe,
     workers=[_teller, _limits],
+    measures=measures.measures,
 )
 
 
