@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from chassis.telemetry import logs
 from chassis.tokens import TokenRefusedError, Verifier
 
 from tests.gateway.behind import Gateway, Standing, a_gateway, listening, replying
@@ -117,3 +120,18 @@ async def test_a_service_that_refuses_the_door_is_unavailable_not_the_callers_fa
         answer = await gateway.call("GET", "/v1/payments")
 
     assert (answer.status_code, answer.json()["missing"]) == (503, ["payments"])
+
+
+async def test_a_request_is_one_line_of_the_log_with_its_caller_and_without_secrets(
+    gateway: Gateway, payments: Standing
+) -> None:
+    lines = io.StringIO()
+    logs.configure("gateway", None, "info", lines)
+    await gateway.call("PUT", "/v1/members/mark-stevens?reference=secret-reference", json={"name": "secret-name"})
+
+    (line,) = [json.loads(line) for line in lines.getvalue().splitlines() if '"event":"request"' in line]
+    assert (line["method"], line["route"], line["status"]) == ("PUT", "/v1/members/{member_id}", 200)
+    assert (line["caller"], line["service"]) == ("owner", "gateway")
+    assert {"request_id", "trace_id", "ms", "time"} <= line.keys()
+    assert "eyJ" not in lines.getvalue(), "no token"
+    assert "secret" not in lines.getvalue(), "neither body nor query"

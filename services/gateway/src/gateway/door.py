@@ -15,6 +15,7 @@ import httpx
 from chassis.clock import real_now
 from chassis.service import Runtime
 from chassis.settings import SettingsError
+from chassis.telemetry import logs
 from chassis.tokens import Minter
 from chassis.web import UNAVAILABLE, Problem, RequestContext, web_state
 from chassis.web.problems import UNAUTHENTICATED
@@ -72,6 +73,7 @@ class Door:
             said = "Send a token as `Authorization: Bearer`, or sign in."
             raise Problem(UNAUTHENTICATED, said, headers={"WWW-Authenticate": "Bearer"})
         request.scope[CALLER_KEY] = caller
+        logs.bind_more(caller=caller.actor.id)
         await self.limiter.admit(context, _class_of(request), caller.actor.id)
         return caller
 
