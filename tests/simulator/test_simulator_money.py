@@ -42,6 +42,9 @@ def test_a_charge_is_refunded_in_parts_and_no_further(simulator: Simulator, inbo
     charge = inbox.stripe_object("charge.refunded")
     assert (charge["amount_refunded"], charge["refunded"]) == (11_000, True)
     assert inbox.at("stripe")[-1].json["data"]["previous_attributes"]["amount_refunded"] == 6_666
+    whole = simulator.stripe.v1.charges.retrieve(charge["id"], {"expand": ["refunds", "balance_transaction"]})
+    assert whole.refunds is not None
+    assert [one.amount for one in whole.refunds.data] == [4_334, 3_333, 3_333]
     listed = simulator.stripe.v1.refunds.list({"charge": charge["id"]})
     assert [one.amount for one in listed.data] == [4_334, 3_333, 3_333]
     assert _nets(simulator)[1:] == [("refund", -3_333, 0), ("refund", -3_333, 0), ("refund", -4_334, 0)]

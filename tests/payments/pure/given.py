@@ -31,6 +31,14 @@ def stripe(type_: str, shown: Json, **more: Any) -> Input:
     return Input(event.identity.id, event.type, told.facts)
 
 
+def thin(event: Json) -> Input:
+    """A Stripe event that only points at its object, understood."""
+    read_event = read(event)
+    told = interpret(read_event)
+    assert isinstance(told, Understood), told
+    return Input(read_event.identity.id, read_event.type, told.facts)
+
+
 def debit_event(event: Json) -> ProviderEvent:
     """The only event of a GoCardless body."""
     found = read_gocardless(payloads.debits(event), livemode=False)
@@ -46,6 +54,22 @@ def debit(action: str, at: str = "2026-10-05T01:00:00.000Z", **more: Any) -> Inp
     told = interpret(event)
     assert isinstance(told, Understood), told
     return Input(event.identity.id, event.type, told.facts)
+
+
+def gocardless(event: Json) -> Input:
+    """Any GoCardless event, understood."""
+    read_event = debit_event(event)
+    told = interpret(read_event)
+    assert isinstance(told, Understood), told
+    return Input(read_event.identity.id, read_event.type, told.facts)
+
+
+def answered(key: Key, answer: object, at: datetime = datetime(2026, 10, 20, tzinfo=UTC)) -> Input:
+    """What a provider's API answered about `key`, understood."""
+    reference = f"fetched-{key.id}-{at.isoformat()}"
+    told = interpret_fetched(key, orjson.dumps(answer), at=at, reference=reference)
+    assert isinstance(told, Understood), told
+    return Input(reference, None, told.facts)
 
 
 def fetched(payment: str = "PM000MARK", at: datetime = datetime(2026, 10, 1, 1, tzinfo=UTC), **more: Any) -> Input:

@@ -49,7 +49,7 @@ def test_an_event_tells_what_happened_but_no_amount() -> None:
     assert (bare.cause, bare.scheme) == (None, None)
 
 
-@pytest.mark.parametrize("type_", ["payments.cancelled", "payments.resubmission_requested", "mandates.active", "x.y"])
+@pytest.mark.parametrize("type_", ["payments.made_up", "subscriptions.created", "billing_requests.fulfilled", "x.y"])
 def test_any_other_event_is_not_understood(type_: str) -> None:
     resource, action = type_.split(".")
     event = payloads.debit(action, resource_type=resource, links={"mandate": "MD1"}, details={})
@@ -132,6 +132,22 @@ def test_until_it_is_fetched_a_payment_waits_and_nothing_is_posted() -> None:
         (["submitted", "confirmed", "paid_out", "charged_back"], "charged_back", 0, 11_000, ["charged_back"]),
         (["submitted", "charged_back"], "charged_back", 0, 11_000, ["charged_back"]),
         (["confirmed", "charged_back", "late_failure_settled"], "charged_back", 0, 11_000, ["charged_back"]),
+        (["confirmed", "charged_back", "chargeback_settled"], "charged_back", 0, 11_000, ["charged_back"]),
+        (["confirmed", "paid_out", "chargeback_settled"], "charged_back", 0, 11_000, ["charged_back"]),
+        (["confirmed", "charged_back", "chargeback_cancelled"], "succeeded", 11_000, 0, ["charged_back"]),
+        (
+            ["confirmed", "charged_back", "chargeback_cancelled", "charged_back"],
+            "charged_back", 0, 11_000, ["charged_back"],
+        ),
+        (["created", "cancelled"], "cancelled", 0, 0, []),
+        (["created", "customer_approval_granted", "submitted"], "submitted", 0, 11_000, ["submitted"]),
+        (["created", "customer_approval_denied"], "cancelled", 0, 0, []),
+        (["submitted", "failed", "resubmission_requested"], "processing", 0, 11_000, ["failed"]),
+        (["submitted", "resubmission_requested"], "processing", 0, 11_000, ["failed"]),
+        (["confirmed", "resubmission_requested", "submitted"], "submitted", 0, 11_000, ["reversed", "submitted"]),
+        (["submitted", "confirmed", "surcharge_fee_debited"], "succeeded", 11_000, 0, ["succeeded"]),
+        (["submitted", "sds_settlement_delayed", "confirmed"], "succeeded", 11_000, 0, ["succeeded"]),
+        (["submitted", "confirmed", "cancelled"], "succeeded", 11_000, 0, ["succeeded"]),
     ],
 )  # fmt: skip
 def test_a_life(actions: Sequence[str], state: str, clearing: int, owed: int, rounds: list[str]) -> None:

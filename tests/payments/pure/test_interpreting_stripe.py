@@ -16,6 +16,7 @@ from payments.providers.stripe.events import READERS
 from payments.providers.stripe.versions import Shape, shape_of
 
 from tests.payments.pure import payloads
+from tests.payments.pure import payloads_money as money
 from tests.payments.pure.given import read, stripe
 from tests.payments.pure.payloads import ANCIENT, AT, BASIL, CLASSIC, Json
 
@@ -209,7 +210,7 @@ def test_an_invoice_payment_joins() -> None:
 
 @pytest.mark.parametrize(
     "type_",
-    ["invoice.payment_succeeded", "invoice.created", "charge.refunded", "charge.updated", "radar.nothing", "v2.core.x"],
+    ["invoice.payment_succeeded", "invoice.sent", "charge.captured", "charge.expired", "radar.nothing", "v2.core.x"],
 )
 def test_any_other_type_is_not_understood(type_: str) -> None:
     assert _interpreted(type_, payloads.charge()) == NotUnderstood(type_)
@@ -237,11 +238,45 @@ SHOWN: dict[str, tuple[str, Callable[..., Json]]] = {
     "invoice.paid": ("amount_due", payloads.invoice),
     "invoice.payment_failed": ("total", payloads.invoice),
     "invoice_payment.paid": ("amount_paid", payloads.invoice_payment),
+    **dict.fromkeys(("charge.pending", "charge.updated", "charge.refunded"), ("amount", payloads.charge)),
+    **dict.fromkeys(("payment_intent.canceled", "payment_intent.requires_action"), ("amount", payloads.intent)),
+    **dict.fromkeys(
+        (
+            "invoice.created",
+            "invoice.finalization_failed",
+            "invoice.updated",
+            "invoice.overdue",
+            "invoice.overpaid",
+            "invoice.payment_action_required",
+            "invoice.voided",
+            "invoice.marked_uncollectible",
+        ),
+        ("total", payloads.invoice),
+    ),
+    **dict.fromkeys(("credit_note.created", "credit_note.updated", "credit_note.voided"), ("total", money.credit_note)),
+    **dict.fromkeys(
+        ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated"), ("amount", money.refund)
+    ),
+    **dict.fromkeys((type_ for type_ in READERS if ".dispute." in type_), ("amount", money.dispute)),
+}
+PAYOUTS = [type_ for type_ in READERS if type_.startswith("payout.")]
+NOTICES = {
+    type_: kind
+    for kind, prefix in {
+        "customer": "customer.",
+        "subscription": "customer.subscription.",
+        "payment_method": "payment_method.",
+        "mandate": "mandate.",
+        "setup_intent": "setup_intent.",
+        "early_fraud_warning": "radar.early_fraud_warning.",
+    }.items()
+    for type_ in READERS
+    if type_.startswith(prefix)
 }
 
 
 def test_every_type_has_a_payload_here() -> None:
-    assert set(SHOWN) == set(READERS)
+    assert {*SHOWN, *PAYOUTS, *NOTICES} == set(READERS)
 
 
 @pytest.mark.parametrize("type_", sorted(SHOWN))

@@ -141,8 +141,8 @@ def test_what_real_deliveries_show_is_read(request_: object) -> None:
     assert read(payloads.stripe_event("x", {}, id_="evt_1", version="2025-03-31.basil; a_beta=v1")).object == {}
 
 
-def test_a_thin_event_is_an_event_without_an_object() -> None:
-    thin = {
+def test_a_thin_event_has_what_it_points_at_for_an_object() -> None:
+    thin: dict[str, Any] = {
         "id": "evt_1",
         "object": "v2.core.event",
         "type": "v1.billing.meter.error",
@@ -150,8 +150,12 @@ def test_a_thin_event_is_an_event_without_an_object() -> None:
     }
     found = read_stripe(orjson.dumps(thin))
     assert isinstance(found, ProviderEvent)
-    assert found.object == {}
+    assert found.object == {"object": "v2.core.event", "related_object": None}
     assert found.created_at is not None
+    pointing = {"id": "ch_1", "type": "charge", "url": "/v1/charges/ch_1"}
+    found = read_stripe(orjson.dumps(thin | {"related_object": pointing, "context": "acct_1"}))
+    assert isinstance(found, ProviderEvent)
+    assert (found.object["related_object"], found.identity.account) == (pointing, "acct_1")
 
 
 def _compare(first: dict[str, Any], second: dict[str, Any]) -> Sameness:

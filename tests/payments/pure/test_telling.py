@@ -9,8 +9,10 @@ import pytest
 from contracts.events.payments import PaymentProviderEventIngested
 from contracts.registry import lookup
 from payments.collection.domain import Member, PaymentState
-from payments.collection.facts import DebitAction, Failure
+from payments.collection.facts import Failure
 from payments.collection.telling import Telling, invoice_changes, not_understood, reason_of
+from payments.collection.wording import WHAT
+from payments.providers.gocardless.events import TYPES
 from payments.providers.stripe.events import READERS
 
 from tests.payments.pure import payloads
@@ -123,9 +125,8 @@ def test_outcomes_states_and_snapshots_fit_the_contract() -> None:
 
 
 def test_every_understood_type_has_words_of_its_own() -> None:
-    from payments.collection.telling import _WHAT
-
-    assert set(_WHAT) == {*READERS, *(f"payments.{action}" for action in get_args(DebitAction))}
+    assert set(WHAT) == {*READERS, *TYPES}
+    assert all(words == words.strip() and words[0].islower() for words in WHAT.values())
     assert not_understood("made.up").what == "an event of type made.up"
 
 

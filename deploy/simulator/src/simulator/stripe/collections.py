@@ -108,6 +108,9 @@ def _expand(account: Account, shape: Json, steps: list[str], path: str, api_vers
         shape["payments"] = page(
             account, COLLECTIONS["invoice_payments"], Page.model_validate({"invoice": shape["id"]}), api_version
         )
+    elif step == "refunds" and shape.get("object") == "charge":
+        wanted = Page.model_validate({"charge": shape["id"]})
+        shape["refunds"] = page(account, COLLECTIONS["refunds"], wanted, api_version)
     elif step not in shape:
         raise RefusedError(f"This property cannot be expanded ({path}).", code="property_not_expandable")
     elif isinstance(shape[step], str):

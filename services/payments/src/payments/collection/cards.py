@@ -53,6 +53,8 @@ def _intent_of(charges: Iterable[ChargeTold], intents: Iterable[IntentTold]) -> 
 def _card(key: Key, charges: Sequence[ChargeTold], intents: Sequence[IntentTold]) -> Card:
     tries = _tries(key, charges, intents)
     state = _state(tries)
+    if state != "succeeded" and any(each.outcome == "canceled" for each in intents):
+        state = "cancelled"
     succeeded = [each for each in tries if each.succeeded_at and not each.reversed_at]
     newest = tries[-1] if tries else None
     shown = succeeded[0] if succeeded else newest

@@ -11,12 +11,20 @@ from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_t
 
 from payments.collection.facts import (
     ChargeTold,
+    CreditNoteTold,
     DebitDescribed,
     DebitTold,
+    DisputeTold,
+    EntryTold,
     Fact,
     IntentTold,
     InvoicePaymentTold,
     InvoiceTold,
+    Noticed,
+    PayoutListed,
+    PayoutTold,
+    Pointed,
+    RefundTold,
 )
 from payments.collection.objects import Key
 
@@ -27,6 +35,14 @@ KINDS: Final[Mapping[str, type[Fact]]] = {
     "invoice_payment_told": InvoicePaymentTold,
     "debit_told": DebitTold,
     "debit_described": DebitDescribed,
+    "refund_told": RefundTold,
+    "dispute_told": DisputeTold,
+    "entry_told": EntryTold,
+    "payout_told": PayoutTold,
+    "payout_listed": PayoutListed,
+    "credit_note_told": CreditNoteTold,
+    "noticed": Noticed,
+    "pointed": Pointed,
 }
 _KIND_OF: Final = {fact: kind for kind, fact in KINDS.items()}
 assert set(_KIND_OF) == set(get_args(Fact)), "every fact needs a kind"  # noqa: S101 - a registry asserts itself

@@ -12,17 +12,18 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 
 from payments.collection.domain import Attempt, AttemptState, Awaiting, Fetch, Movement, PaymentState, PaymentView
 from payments.collection.facts import DebitAction, DebitDescribed, DebitTold, Failure
 from payments.collection.objects import Key
 
-LIFE: Final[tuple[DebitAction, ...]] = (
-    "created", "submitted", "confirmed", "paid_out", "failed", "late_failure_settled", "charged_back"
-)  # fmt: skip
+LIFE: Final[tuple[DebitAction, ...]] = get_args(DebitAction)
 _ASK_AGAIN_SECONDS: Final = 10
 _SUCCESSES: Final = frozenset({"confirmed", "paid_out"})
+_PROVES_NO_DEBT: Final = frozenset(
+    {"created", "customer_approval_granted", "customer_approval_denied", "cancelled", "surcharge_fee_debited"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def _debit(key: Key, told: Sequence[DebitTold], described: Sequence[DebitDescrib
     if undecided:
         awaiting.append("awaiting order")
     fetch = "its amount and customer are unknown" if known is None else "two events share one millisecond"
-    begun = [event.told.at for event in events if event.action != "created"]
+    begun = [event.told.at for event in events if event.action not in _PROVES_NO_DEBT]
     view = PaymentView(
         key=key,
         state=walk.state,
@@ -64,7 +65,7 @@ def _debit(key: Key, told: Sequence[DebitTold], described: Sequence[DebitDescrib
         currency=currency,
         created_at=known.created_at if known else events[0].told.at,
         customer=known.customer if known else None,
-        attempts=tuple(_attempt(key, each) for each in walk.rounds if each.at),
+        attempts=tuple(_attempt(key, each) for each in walk.rounds if each.at and not each.restored),
         movements=tuple(_movement(key, each, known) for each in walk.rounds) if known else (),
         owed_since=begun[0] if begun else None,
         failure=walk.failure if walk.state in ("failed", "charged_back") else None,
@@ -110,7 +111,7 @@ def _undecided(told: Sequence[DebitTold], known: DebitDescribed | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One attempt of the payment."""
+    """One attempt of the payment. `restored`: none of its own, but an earlier one whose chargeback was cancelled."""
 
     number: int
     at: datetime | None = None
@@ -120,6 +121,7 @@ class _Round:
     succeeded_at: datetime | None = None
     reversed_at: datetime | None = None
     charged_back: bool = False
+    restored: bool = False
     failure: Failure | None = None
 
     @property
@@ -137,12 +139,18 @@ class _Walk:
         self.will_attempt_retry: bool | None = None
         self._late_failures = 0
         self._settlements = 0
+        self._chargebacks = 0
+        self._chargeback_settlements = 0
 
     def take(self, event: DebitTold) -> None:
         at = event.told.at
         match event.action:
-            case "created":
+            case "created" | "customer_approval_granted" | "sds_settlement_delayed" | "surcharge_fee_debited":
                 pass
+            case "cancelled" | "customer_approval_denied":
+                self._cancelled(at, event)
+            case "resubmission_requested":
+                self._resubmitted(at)
             case "submitted":
                 self._submitted(at)
             case "confirmed" | "paid_out":
@@ -153,6 +161,10 @@ class _Walk:
                 self._settled(at, event)
             case "charged_back":
                 self._charged_back(at, event)
+            case "chargeback_settled":
+                self._chargeback_settled(at, event)
+            case "chargeback_cancelled":
+                self._chargeback_cancelled(at)
 
     def _current(self) -> _Round:
         """Return the round that goes on; after one that is over a new one has begun."""
@@ -168,6 +180,26 @@ class _Walk:
         if current.pending_at is None and current.succeeded_at is None:
             self._change(pending_at=at, at=at, state="submitted")
             self.state = "submitted"
+
+    def _cancelled(self, at: datetime, event: DebitTold) -> None:
+        """End what has not succeeded; money that came in is taken back by what says so, never by this."""
+        last = self.rounds[-1]
+        if last.succeeded_at is not None and not last.over:
+            return
+        self.failure = _failure(event) if event.action == "customer_approval_denied" else None
+        self.state = "cancelled"
+        if not last.over and last.pending_at is not None:
+            self._change(ended_at=at, state="failed")
+
+    def _resubmitted(self, at: datetime) -> None:
+        """Begin a new attempt: the one before is over, whether or not its failure has been told yet."""
+        last = self.rounds[-1]
+        if last.succeeded_at is not None and not last.over:
+            self._late_failures += 1
+            self._change(reversed_at=at, state="reversed")
+        elif last.pending_at is not None and not last.over:
+            self._change(ended_at=at, state="failed")
+        self.state, self.will_attempt_retry = "processing", None
 
     def _succeeded(self, at: datetime, state: PaymentState) -> None:
         if self._paid_out_again(state):
@@ -212,6 +244,7 @@ class _Walk:
     def _charged_back(self, at: datetime, event: DebitTold) -> None:
         self.failure = _failure(event) or self.failure
         self.state = "charged_back"
+        self._chargebacks += 1
         last = self.rounds[-1]
         if last.over:
             return
@@ -220,6 +253,20 @@ class _Walk:
         else:
             ended = at if last.pending_at else None
             self._change(ended_at=ended, at=last.at or at, state="charged_back", failure=self.failure)
+
+    def _chargeback_settled(self, at: datetime, event: DebitTold) -> None:
+        """Count a settlement; more of them than chargebacks means that a chargeback is still to be told."""
+        self._chargeback_settlements += 1
+        last = self.rounds[-1]
+        if self._chargeback_settlements > self._chargebacks and last.succeeded_at is not None and not last.over:
+            self._charged_back(at, event)
+
+    def _chargeback_cancelled(self, at: datetime) -> None:
+        """Bring back what a chargeback took: it counts as received again from now on."""
+        last = self.rounds[-1]
+        if last.state == "charged_back" and last.succeeded_at is not None:
+            self.rounds.append(_Round(last.number + 1, at, "succeeded", succeeded_at=at, restored=True))
+            self.state, self.failure = "succeeded", None
 
 
 def _failure(event: DebitTold) -> Failure | None:

@@ -11,15 +11,17 @@ from datetime import date, datetime
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from payments.collection.facts import Failure
+from payments.collection.facts import DisputeStatus, Failure, PayoutItem
 from payments.collection.objects import Key
 
 PaymentState = Literal[
     "created", "processing", "submitted", "succeeded", "paid_out", "failed", "charged_back", "cancelled"
 ]
 AttemptState = Literal["pending", "submitted", "succeeded", "failed", "reversed", "charged_back"]
-InvoiceState = Literal["open", "paid", "void"]
-Awaiting = Literal["awaiting payment", "awaiting customer", "awaiting order"]
+InvoiceState = Literal["open", "paid", "void", "uncollectible"]
+Awaiting = Literal["awaiting payment", "awaiting customer", "awaiting order", "awaiting review"]
+RefundState = Literal["pending", "paid", "failed", "canceled", "refused"]
+PayoutState = Literal["created", "paid", "failed", "canceled"]
 Supply = Literal["taxable", "gst_free"]
 _SYDNEY: Final = ZoneInfo("Australia/Sydney")
 
@@ -86,6 +88,98 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class EntryView:
+    """What one object did to the balance at Stripe. Amounts are signed, the fee what was taken."""
+
+    key: Key
+    type: str
+    category: str
+    amount_minor: int
+    fee_minor: int
+    gst_minor: int
+    currency: str
+    at: datetime
+    source: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundView:
+    """Money on its way back. `payment` is the payment's key, None until that is known.
+
+    `refused`: it would give back more than its payment brought, so nothing of it is posted and a person looks at it.
+    """
+
+    key: Key
+    state: RefundState
+    amount_minor: int | None = None
+    currency: str | None = None
+    payment: Key | None = None
+    created_at: datetime | None = None
+    paid_at: datetime | None = None
+    failed_at: datetime | None = None
+    canceled_at: datetime | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeView:
+    """A dispute with what it moved. `lost_at` is when it was decided against us; the debt stands again then."""
+
+    key: Key
+    status: DisputeStatus
+    amount_minor: int
+    currency: str
+    created_at: datetime
+    payment: Key | None = None
+    lost_at: datetime | None = None
+    reason: str | None = None
+    refundable: bool = False
+    evidence_due_at: datetime | None = None
+    entries: tuple[EntryView, ...] = ()
+
+    @property
+    def held_minor(self) -> int:
+        """What the provider holds of it."""
+        return -sum(each.amount_minor for each in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNoteView:
+    """What an invoice was lowered by. `credited_minor` leaves out what a refund pays."""
+
+    key: Key
+    credited_minor: int
+    gst_minor: int
+    at: datetime
+    voided_at: datetime | None = None
+    number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutView:
+    """A payout; its amount is None until an object that states it is known.
+
+    `listed_tenths` is what its lines add up to, None until they were read; `difference_minor` what the payout is more
+    than them, rounded once: 0 where it is explained. Fees are set where they are told by the payout (GoCardless).
+    """
+
+    key: Key
+    state: PayoutState
+    amount_minor: int | None = None
+    currency: str | None = None
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+    arrives_on: date | None = None
+    automatic: bool = True
+    reference: str | None = None
+    items: tuple[PayoutItem, ...] = ()
+    listed_tenths: int | None = None
+    difference_minor: int | None = None
+    fee_minor: int = 0
+    gst_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentView:
     """One payment. `key` is the PaymentIntent, the charge of none, or the GoCardless payment.
 
@@ -113,6 +207,9 @@ class PaymentView:
     reference: str | None = None
     objects: frozenset[Key] = frozenset()
     awaiting: tuple[Awaiting, ...] = ()
+    refunds: tuple[RefundView, ...] = ()
+    disputes: tuple[DisputeView, ...] = ()
+    warned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +235,8 @@ class InvoiceView:
     due_on: date | None = None
     out_of_band_minor: int = 0
     payments: tuple[Key, ...] = ()
+    voided_at: datetime | None = None
+    credit_notes: tuple[CreditNoteView, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -156,15 +255,27 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Everything that a closed set of facts tells: payments and invoices sorted by key, and what is still missing."""
+    """Everything that a closed set of facts tells, sorted by key, and what is still missing.
+
+    `refunds` and `disputes` are those whose payment is not known; the others stand with their payment. `fees` are
+    balance transactions with a fee that is no dispute's.
+    """
 
     payments: tuple[PaymentView, ...] = ()
     invoices: tuple[InvoiceView, ...] = ()
     fetches: tuple[Fetch, ...] = ()
+    refunds: tuple[RefundView, ...] = ()
+    disputes: tuple[DisputeView, ...] = ()
+    fees: tuple[EntryView, ...] = ()
+    payouts: tuple[PayoutView, ...] = ()
 
     def payment(self, key: Key) -> PaymentView | None:
         """The payment that `key` is, or is part of."""
         return next((each for each in self.payments if key == each.key or key in each.objects), None)
+
+    def payout(self, key: Key) -> PayoutView | None:
+        """The payout with this key."""
+        return next((each for each in self.payouts if key == each.key), None)
 
     def invoice(self, key: Key) -> InvoiceView | None:
         """The invoice with this key."""

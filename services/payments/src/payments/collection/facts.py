@@ -13,9 +13,16 @@ from typing import Literal
 from payments.collection.objects import Key
 
 ChargeOutcome = Literal["pending", "succeeded", "failed"]
-IntentOutcome = Literal["processing", "succeeded", "failed"]
-InvoiceOutcome = Literal["finalized", "paid", "payment_failed"]
-DebitAction = Literal["created", "submitted", "confirmed", "paid_out", "failed", "late_failure_settled", "charged_back"]
+IntentOutcome = Literal["processing", "succeeded", "failed", "canceled", "requires_action"]
+InvoiceOutcome = Literal["finalized", "paid", "payment_failed", "voided", "uncollectible"]
+DebitAction = Literal[
+    "created", "customer_approval_granted", "customer_approval_denied", "cancelled", "resubmission_requested",
+    "submitted", "confirmed", "sds_settlement_delayed", "paid_out", "failed", "surcharge_fee_debited",
+    "late_failure_settled", "charged_back", "chargeback_settled", "chargeback_cancelled",
+]  # fmt: skip
+RefundOutcome = Literal["pending", "paid", "failed", "canceled", "settled", "returned"]
+DisputeStatus = Literal["inquiry", "inquiry_closed", "open", "won", "lost", "prevented"]
+PayoutOutcome = Literal["created", "paid", "failed", "canceled", "reconciled", "described"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,8 @@ class Failure:
 class ChargeTold:
     """A Stripe charge: one attempt, and the only Stripe object that moves money in.
 
-    `captured_minor` is what moved: 0 for a mere authorisation.
+    `captured_minor` is what moved: 0 for a mere authorisation. `refunded_minor` is cumulative and moves nothing: it
+    says that refunds are to be read. `entry` is the id of its balance transaction, None until that is known.
     """
 
     told: Told
@@ -58,6 +66,8 @@ class ChargeTold:
     customer: Key | None = None
     method: str | None = None
     failure: Failure | None = None
+    refunded_minor: int = 0
+    entry: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,7 @@ class InvoiceTold:
     """A finalised Stripe invoice. `stated_tax_minor` is the tax that Stripe printed on it, None where it printed none.
 
     `out_of_band_minor` is what was paid outside Stripe, 0 otherwise. `provider_retries` is set where Stripe says that
-    it tries again itself.
+    it tries again itself. `ended_at` is when it was voided or given up.
     """
 
     told: Told
@@ -100,6 +110,7 @@ class InvoiceTold:
     paid_at: datetime | None = None
     due_at: datetime | None = None
     provider_retries: bool | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +157,159 @@ class DebitDescribed:
     reference: str | None = None
 
 
-Fact = ChargeTold | IntentTold | InvoiceTold | InvoicePaymentTold | DebitTold | DebitDescribed
+@dataclass(frozen=True, slots=True)
+class RefundTold:
+    """A refund: Stripe shows it whole; a GoCardless event names it and no more, and it is described when fetched.
+
+    `told.at` is when that became of it. `settled`: a GoCardless payout was made smaller by it, a settlement fact.
+    """
+
+    told: Told
+    refund: Key
+    outcome: RefundOutcome
+    amount_minor: int | None = None
+    currency: str | None = None
+    created_at: datetime | None = None
+    payment: Key | None = None
+    intent: Key | None = None
+    reason: str | None = None
+    failure: str | None = None
+    payout: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeTold:
+    """A Stripe dispute; what it moved stands in its balance transactions. An inquiry moves nothing.
+
+    `status` is what the event proves: a snapshot may lag behind the type of its event.
+    """
+
+    told: Told
+    dispute: Key
+    status: DisputeStatus
+    amount_minor: int
+    currency: str
+    created_at: datetime
+    charge: Key | None = None
+    intent: Key | None = None
+    reason: str | None = None
+    refundable: bool = False
+    evidence_due_at: datetime | None = None
+    entries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EntryTold:
+    """A Stripe balance transaction: what one object did to the balance. Amounts are signed, the fee what was taken.
+
+    `source` is the charge, refund, dispute or payout, None for what belongs to none (an account fee). `payout` is the
+    id of the automatic payout that carried it, told by that one's listing alone.
+    """
+
+    told: Told
+    entry: Key
+    type: str
+    category: str
+    amount_minor: int
+    fee_minor: int
+    gst_minor: int
+    currency: str
+    created_at: datetime
+    source: Key | None = None
+    payout: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutTold:
+    """A payout: Stripe shows it whole; a GoCardless event names it and no more. Below zero it takes money back."""
+
+    told: Told
+    payout: Key
+    outcome: PayoutOutcome
+    amount_minor: int | None = None
+    currency: str | None = None
+    created_at: datetime | None = None
+    arrives_on: date | None = None
+    automatic: bool = True
+    failure: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutItem:
+    """One line of a payout, in tenths of a cent, signed. `gst_tenths` is inside it. `source` is its object's id."""
+
+    type: str
+    tenths: int
+    gst_tenths: int = 0
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutListed:
+    """All lines of a payout as its provider listed them, the payout itself left out."""
+
+    told: Told
+    payout: Key
+    currency: str
+    items: tuple[PayoutItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNoteTold:
+    """A Stripe credit note. `refunded_minor` is the part that a refund pays, which is posted with that refund."""
+
+    told: Told
+    credit_note: Key
+    invoice: Key
+    voided: bool
+    total_minor: int
+    currency: str
+    created_at: datetime
+    gst_minor: int | None = None
+    refunded_minor: int = 0
+    number: str | None = None
+    voided_at: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that moves no money: a customer, a subscription, a payment method, a mandate, a fraud warning.
+
+    `about` is the object's kind and id and no key: nothing is grouped by it.
+    """
+
+    told: Told
+    about: str
+    status: str | None = None
+    cause: str | None = None
+    description: str | None = None
+    customer: Key | None = None
+    charge: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    """A thin event: something happened to this object, which has to be read."""
+
+    told: Told
+    to: Key
+
+
+Fact = (
+    ChargeTold
+    | IntentTold
+    | InvoiceTold
+    | InvoicePaymentTold
+    | DebitTold
+    | DebitDescribed
+    | RefundTold
+    | DisputeTold
+    | EntryTold
+    | PayoutTold
+    | PayoutListed
+    | CreditNoteTold
+    | Noticed
+    | Pointed
+)

@@ -9,14 +9,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Literal
 
-from payments.collection.domain import InvoiceView, Member, Members, PaymentView, Policy, Supply
+from payments.collection.domain import (
+    CreditNoteView,
+    InvoiceState,
+    InvoiceView,
+    Member,
+    Members,
+    PaymentView,
+    Policy,
+    Supply,
+)
 from payments.collection.facts import InvoiceOutcome, InvoicePaymentTold, InvoiceTold
 from payments.collection.objects import IMPLIED, Key
 
-_RANK: Final[Mapping[InvoiceOutcome, int]] = {"finalized": 0, "payment_failed": 1, "paid": 2}
+_RANK: Final[Mapping[InvoiceOutcome, int]] = {
+    "finalized": 0,
+    "payment_failed": 1,
+    "uncollectible": 2,
+    "paid": 3,
+    "voided": 4,
+}
 GstRule = Literal["stated", "inclusive_half_up", "none"]
 
 
@@ -52,7 +68,11 @@ def links(told: Collection[InvoiceTold], joins: Collection[InvoicePaymentTold]) 
 
 
 def fold_invoices(
-    told: Collection[InvoiceTold], payments: Sequence[PaymentView], members: Members, policy: Policy
+    told: Collection[InvoiceTold],
+    payments: Sequence[PaymentView],
+    notes: Mapping[Key, tuple[CreditNoteView, ...]],
+    members: Members,
+    policy: Policy,
 ) -> list[InvoiceView]:
     """Return the invoices of a group, sorted by key. `payments` name the invoice that they are for, if any is known."""
     stated: dict[Key, list[InvoiceTold]] = defaultdict(list)
@@ -62,7 +82,10 @@ def fold_invoices(
     for payment in payments:
         if payment.invoice is not None:
             paying[payment.invoice].append(payment)
-    real = [_real(key, facts, paying.get(key, []), members, policy) for key, facts in stated.items()]
+    real = [
+        replace(_real(key, facts, paying.get(key, []), members, policy), credit_notes=notes.get(key, ()))
+        for key, facts in stated.items()
+    ]
     implied = [
         invoice
         for key, paid_by in paying.items()
@@ -76,11 +99,12 @@ def _real(
 ) -> InvoiceView:
     latest = max(facts, key=lambda each: (each.told.at, _RANK[each.outcome], each.told.event_id))
     paid = [each for each in facts if each.outcome == "paid"]
+    voided = [each for each in facts if each.outcome == "voided"]
     customer = min((each.customer for each in facts if each.customer), default=None)
     gst, rule = gst_of(latest.total_minor, latest.currency, latest.stated_tax_minor, policy.unstated, policy)
     return InvoiceView(
         key=key,
-        state="paid" if paid else "open",
+        state=_state({each.outcome for each in facts}),
         implied=False,
         total_minor=latest.total_minor,
         gst_minor=gst,
@@ -94,7 +118,16 @@ def _real(
         due_on=latest.due_at.astimezone(policy.zone).date() if latest.due_at else None,
         out_of_band_minor=max((each.out_of_band_minor for each in paid), default=0),
         payments=tuple(payment.key for payment in paying),
+        voided_at=min((each.ended_at or each.told.at for each in voided), default=None),
     )
+
+
+def _state(outcomes: Collection[InvoiceOutcome]) -> InvoiceState:
+    if "voided" in outcomes:
+        return "void"
+    if "paid" in outcomes:
+        return "paid"
+    return "uncollectible" if "uncollectible" in outcomes else "open"
 
 
 def _member(customer: Key | None, paying: Sequence[PaymentView], members: Members) -> Member | None:

@@ -1,8 +1,10 @@
 """The objects that facts name, and which of them must be folded together.
 
-Money objects and what pays what (charge, PaymentIntent, invoice, invoice payment, GoCardless payment) are *grouped*:
-whatever one fact names belongs together, and a group is locked and folded as a whole. A customer is
-*referenced*: a payment reads who it is, but two payments of one customer are two groups.
+Money objects and what pays what (charge, PaymentIntent, invoice, invoice payment, GoCardless payment, and what takes
+money back: refund, dispute, credit note, balance transaction) are *grouped*: whatever one fact names belongs together,
+and a group is locked and folded as a whole. A customer is *referenced*: a payment reads who it is, but two payments of
+one customer are two groups. A payout is a group of its own: the facts about what it carried name it by its id alone, or
+every payment would end in one group with every other.
 """
 
 from __future__ import annotations
@@ -18,11 +20,18 @@ INTENT: Final = "payment_intent"
 INVOICE: Final = "invoice"
 INVOICE_PAYMENT: Final = "invoice_payment"
 DEBIT: Final = "payment"
+REFUND: Final = "refund"
+DISPUTE: Final = "dispute"
+CREDIT_NOTE: Final = "credit_note"
+ENTRY: Final = "balance_transaction"
+PAYOUT: Final = "payout"
 CUSTOMER: Final = "customer"
 IMPLIED: Final = "implied_invoice"
 """An invoice of ours for a payment that came without any; its id is the payment's. No fact names it."""
 
-GROUPED: Final = frozenset({CHARGE, INTENT, INVOICE, INVOICE_PAYMENT, DEBIT})
+GROUPED: Final = frozenset(
+    {CHARGE, INTENT, INVOICE, INVOICE_PAYMENT, DEBIT, REFUND, DISPUTE, CREDIT_NOTE, ENTRY, PAYOUT}
+)
 REFERENCED: Final = frozenset({CUSTOMER})
 PAYMENTS: Final = frozenset({CHARGE, INTENT, DEBIT})
 """Whose keys a payment may have."""

@@ -7,36 +7,40 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, assert_never
 
 from payments.collection.codec import names
-from payments.collection.domain import Group, InvoiceView, Member, PaymentView
-from payments.collection.facts import DebitTold, Fact, Failure, InvoicePaymentTold, InvoiceTold
+from payments.collection.domain import (
+    DisputeView,
+    Group,
+    InvoiceView,
+    Member,
+    PaymentView,
+    PayoutView,
+    RefundView,
+)
+from payments.collection.facts import (
+    DebitTold,
+    DisputeTold,
+    Fact,
+    Failure,
+    InvoicePaymentTold,
+    InvoiceTold,
+    Noticed,
+    PayoutTold,
+    Pointed,
+    RefundTold,
+)
 from payments.collection.objects import INVOICE
+from payments.collection.wording import WHAT
 
 Outcome = Literal["applied", "no_change", "parked", "not_understood"]
 Amount = tuple[int, str]
 InvoiceWord = Literal["issued", "paid", "reopened", "voided", "matched"]
 
-_WHAT: Final[Mapping[str, str]] = {
-    "charge.succeeded": "a successful charge",
-    "charge.failed": "a failed charge",
-    "payment_intent.processing": "a payment in progress",
-    "payment_intent.succeeded": "a successful payment",
-    "payment_intent.payment_failed": "a failed payment",
-    "invoice.finalized": "an issued invoice",
-    "invoice.paid": "a paid invoice",
-    "invoice.payment_failed": "a failed attempt to collect an invoice",
-    "invoice_payment.paid": "the payment of an invoice",
-    "payments.created": "a planned direct debit",
-    "payments.submitted": "a direct debit on its way to the bank",
-    "payments.confirmed": "a confirmed direct debit",
-    "payments.paid_out": "the payout of a direct debit",
-    "payments.failed": "a failed direct debit",
-    "payments.late_failure_settled": "the settlement of a late failure of a direct debit",
-    "payments.charged_back": "a direct debit that was charged back",
-}
 _LATE: Final = "a late failure of a direct debit"
 _UNKNOWN_AMOUNT: Final = "its amount is not known yet"
 _UNKNOWN_CHARGE: Final = "its charge is not known yet"
 _UNKNOWN_CUSTOMER: Final = "its customer is not known yet"
+_UNREAD: Final = "what it points at has not been read yet"
+_TOO_MUCH: Final = "a refund would give back more than was paid"
 _UNKNOWN_ORDER: Final = "the order of its events is not known yet"
 _CODES: Final[Mapping[str, str]] = {
     "card_declined": "the card was declined",
@@ -103,6 +107,55 @@ def snapshot(payment: PaymentView) -> dict[str, Any]:
         "will_attempt_retry": payment.will_attempt_retry,
         "payout": payment.payout,
         "awaiting": list(payment.awaiting),
+        **_returned(payment),
+    }
+
+
+def _returned(payment: PaymentView) -> dict[str, Any]:
+    """Return what took the payment's money back, where anything did."""
+    shown: dict[str, Any] = {}
+    if payment.refunds:
+        shown["refunds"] = [refund_snapshot(each) for each in payment.refunds]
+    if payment.disputes:
+        shown["disputes"] = [dispute_snapshot(each) for each in payment.disputes]
+    if payment.warned:
+        shown["warned_of_fraud"] = True
+    return shown
+
+
+def refund_snapshot(refund: RefundView) -> dict[str, Any]:
+    """Return a refund as plain JSON."""
+    return {
+        "id": refund.key.id,
+        "state": refund.state,
+        "amount_minor": refund.amount_minor,
+        "currency": refund.currency,
+        "failure": refund.failure,
+    }
+
+
+def dispute_snapshot(dispute: DisputeView) -> dict[str, Any]:
+    """Return a dispute as plain JSON; `held_minor` is what the provider keeps because of it."""
+    return {
+        "id": dispute.key.id,
+        "status": dispute.status,
+        "amount_minor": dispute.amount_minor,
+        "currency": dispute.currency,
+        "held_minor": dispute.held_minor,
+        "reason": dispute.reason,
+        "refundable": dispute.refundable,
+    }
+
+
+def payout_snapshot(payout: PayoutView) -> dict[str, Any]:
+    """Return a payout as plain JSON; `difference_minor` is null until its lines were read."""
+    return {
+        "id": payout.key.id,
+        "state": payout.state,
+        "amount_minor": payout.amount_minor,
+        "currency": payout.currency,
+        "arrives_on": payout.arrives_on.isoformat() if payout.arrives_on else None,
+        "difference_minor": payout.difference_minor,
     }
 
 
@@ -115,7 +168,11 @@ def payment_change(was: PaymentView | None, now: PaymentView) -> str:
 
 def tell(event_type: str, facts: Sequence[Fact], before: Group, after: Group) -> Telling:
     """Return what an event of this type, which told these facts, did to its group."""
+    if any(isinstance(fact, PayoutTold) for fact in facts):
+        return _of_payout(event_type, facts, before, after)
     payment = _payment(facts, after)
+    if payment is None and all(isinstance(fact, Noticed | Pointed) for fact in facts):
+        return _noticed(event_type, facts)
     invoice = _invoice(facts, payment, after)
     was = before.payment(payment.key) if payment else None
     old, new = snapshot(was) if was else None, snapshot(payment) if payment else None
@@ -123,17 +180,38 @@ def tell(event_type: str, facts: Sequence[Fact], before: Group, after: Group) ->
     outcome, words = _outcome(payment, invoice, changed=old != new, invoice_changed=invoice_changed)
     member = payment.member if payment and payment.member else invoice.member if invoice else None
     return Telling(
-        what=_LATE if _is_late(event_type, facts, payment) else _WHAT.get(event_type, f"an event of type {event_type}"),
+        what=_LATE if _is_late(event_type, facts, payment) else WHAT.get(event_type, f"an event of type {event_type}"),
         outcome=outcome,
         outcome_words=words,
         reason=_reason(facts, payment),
         member=member,
         payment=payment,
         invoice=invoice,
-        amount=_amount(payment, invoice),
+        amount=_stated(facts) or _amount(payment, invoice),
         before=old if outcome == "applied" else None,
         after=new if outcome == "applied" else None,
     )
+
+
+def _of_payout(event_type: str, facts: Sequence[Fact], before: Group, after: Group) -> Telling:
+    """Return the telling of a payout: it is of no one payment."""
+    key = next(fact.payout for fact in facts if isinstance(fact, PayoutTold))
+    was, now = before.payout(key), after.payout(key)
+    old, new = payout_snapshot(was) if was else None, payout_snapshot(now) if now else None
+    what = WHAT.get(event_type, f"an event of type {event_type}")
+    if now is None or now.amount_minor is None or now.currency is None:
+        return Telling(what, "parked", _UNKNOWN_AMOUNT)
+    amount = (now.amount_minor, now.currency)
+    if old == new:
+        return Telling(what, "no_change", "already known", amount=amount)
+    return Telling(what, "applied", amount=amount, before=old, after=new)
+
+
+def _noticed(event_type: str, facts: Sequence[Fact]) -> Telling:
+    what = WHAT.get(event_type, f"an event of type {event_type}")
+    if any(isinstance(fact, Pointed) for fact in facts):
+        return Telling(what, "parked", _UNREAD)
+    return Telling(what, "no_change", "it moves no money")
 
 
 def _payment(facts: Sequence[Fact], group: Group) -> PaymentView | None:
@@ -178,6 +256,8 @@ def _not_known(payment: PaymentView) -> Iterator[str]:
                 yield _UNKNOWN_CUSTOMER
             case "awaiting order":
                 yield _UNKNOWN_ORDER
+            case "awaiting review":
+                yield _TOO_MUCH
             case _:
                 assert_never(each)
 
@@ -197,12 +277,27 @@ def _reason(facts: Sequence[Fact], payment: PaymentView | None) -> str | None:
                 return reason_of(Failure(fact.cause, fact.reason_code, fact.description))
             case InvoiceTold(outcome="payment_failed"):
                 return reason_of(payment.failure) if payment else None
-            case DebitTold() | InvoiceTold() | InvoicePaymentTold():
+            case RefundTold(failure=str(words)) | DisputeTold(reason=str(words)):
+                return words.replace("_", " ")
+            case RefundTold() | DisputeTold() | DebitTold() | InvoiceTold() | InvoicePaymentTold():
                 continue
             case _:
                 failure = getattr(fact, "failure", None)
                 if failure is not None:
                     return reason_of(failure)
+    return None
+
+
+def _stated(facts: Sequence[Fact]) -> Amount | None:
+    """Return the amount of a refund or a dispute, which is its own."""
+    for fact in facts:
+        match fact:
+            case RefundTold(amount_minor=int(amount), currency=str(currency)):
+                return amount, currency
+            case DisputeTold(amount_minor=amount, currency=currency):
+                return amount, currency
+            case _:
+                continue
     return None
 
 
@@ -242,8 +337,10 @@ def _invoice_change(was: InvoiceView | None, now: InvoiceView) -> InvoiceWord | 
     if was.member is None or was.member.id != now.member.id:
         return "matched"
     match was.state, now.state:
-        case "open", "paid":
+        case "open" | "uncollectible", "paid":
             return "paid"
+        case "open" | "uncollectible" | "paid", "void":
+            return "voided"
         case "paid", "open":
             return "reopened"
         case _:

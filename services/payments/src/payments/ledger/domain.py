@@ -23,6 +23,11 @@ SOURCE: Final = "facts"
 REVENUE: Final = "4100 membership_revenue"
 GST_PAYABLE: Final = "2100 gst_payable"
 OTHER_RECEIPTS: Final = "1290 other_receipts"
+PAYOUT_IN_TRANSIT: Final = "1250 payout_in_transit"
+GST_INPUT_CREDITS: Final = "1400 gst_input_credits"
+REFUNDS_ALLOWANCES: Final = "4190 refunds_allowances"
+PROVIDER_FEES: Final = "5100 provider_fees"
+DISPUTE_FEES: Final = "5110 dispute_fees"
 
 
 def receivable(member_id: str) -> str:
@@ -38,6 +43,16 @@ def member_credit(member_id: str) -> str:
 def clearing(provider: Provider) -> str:
     """What a provider holds for us."""
     return f"1200 clearing:{provider}"
+
+
+def refunds_payable(member_id: str) -> str:
+    """What a member gets back and has not got yet."""
+    return f"2300 refunds_payable:{member_id}"
+
+
+def dispute_held(provider: Provider) -> str:
+    """What a provider holds because of disputes."""
+    return f"1500 dispute_held:{provider}"
 
 
 def unidentified(provider: Provider) -> str:

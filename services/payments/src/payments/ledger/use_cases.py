@@ -10,7 +10,7 @@ from chassis.sql import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.ledger import store
-from payments.ledger.domain import member_credit, receivable
+from payments.ledger.domain import member_credit, receivable, refunds_payable
 from payments.ledger.lines import Line, Posted, member_lines
 
 
@@ -29,7 +29,7 @@ async def member_ledger(
     """The member's lines in the order of their effect; both dates are inclusive, None is now."""
     rows = await store.member_entries(
         connection,
-        [receivable(member_id), member_credit(member_id)],
+        [receivable(member_id), member_credit(member_id), refunds_payable(member_id)],
         effective_until=as_of,
         recorded_until=recorded_as_of,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -11,6 +12,7 @@ from payments.deliveries.domain import Unreadable, UnreadableReason
 TEXT_MAX_CHARACTERS: Final = 255
 WORDS_MAX_CHARACTERS: Final = 500
 AMOUNT_MAX_MINOR: Final = 2**53 - 1
+_TENTHS: Final = re.compile(r"(-?)(\d{1,17})(?:\.(\d))?", re.ASCII)
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -110,6 +112,34 @@ def amount(given: Given, name: str) -> int:
     if value is None:
         raise UnreadableError(UnreadableReason.BAD_AMOUNT, f"{name} is missing")
     return value
+
+
+def signed_amount(given: Given, name: str) -> int:
+    """Return an amount that must be there and may be below zero: what a balance or a payout moved."""
+    value = given.get(name)
+    if isinstance(value, int) and not isinstance(value, bool) and value < 0:
+        return -amount({name: -value}, name)
+    return amount(given, name)
+
+
+def tenths(given: Given, name: str) -> int:
+    """Return tenths of a cent from text such as `-37.5`, as GoCardless writes the lines of a payout."""
+    value = given.get(name)
+    found = _TENTHS.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise UnreadableError(UnreadableReason.BAD_AMOUNT, f"{name} is not text with at most one decimal")
+    sign, whole, tenth = found.groups()
+    number = int(whole) * 10 + int(tenth or 0)
+    if number > AMOUNT_MAX_MINOR:
+        raise UnreadableError(UnreadableReason.BAD_AMOUNT, f"{name} is beyond 2**53")
+    return -number if sign else number
+
+
+def objects(given: Given, name: str) -> list[Given]:
+    """Return a list's objects, whether it is given bare or in an envelope with `data`; [] where it is absent."""
+    value = given.get(name)
+    shown = value.get("data") if isinstance(value, dict) else value
+    return [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
 
 
 def currency(given: Given, name: str = "currency") -> str:

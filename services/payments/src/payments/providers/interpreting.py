@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from payments.collection.facts import Fact, Told
-from payments.collection.objects import CHARGE, DEBIT, Key
+from payments.collection.facts import Fact, Pointed, Told
+from payments.collection.objects import (
+    CHARGE,
+    CREDIT_NOTE,
+    DEBIT,
+    DISPUTE,
+    ENTRY,
+    INTENT,
+    INVOICE,
+    INVOICE_PAYMENT,
+    PAYOUT,
+    REFUND,
+    Key,
+)
 from payments.deliveries.domain import ProviderEvent, Unreadable, UnreadableReason
-from payments.providers.fields import UnreadableError, text
-from payments.providers.gocardless.events import ACTIONS, debit, fetched
-from payments.providers.reading import read_json
+from payments.providers.fields import Given, UnreadableError, object_or_none, text, text_or_none
+from payments.providers.gocardless import events as gocardless
+from payments.providers.gocardless import fetched as gocardless_fetched
+from payments.providers.reading import THIN, read_json
+from payments.providers.stripe import fetched as stripe_fetched
 from payments.providers.stripe.events import READERS
-from payments.providers.stripe.payments import Source, charge, charge_outcome
+from payments.providers.stripe.payments import Source
 from payments.providers.stripe.versions import Shape, shape_of
 
-FETCHED = "fetched"
+FETCHED: Final = "fetched"
+_POINTED: Final[Mapping[str, str]] = {
+    "charge": CHARGE,
+    "payment_intent": INTENT,
+    "invoice": INVOICE,
+    "invoice_payment": INVOICE_PAYMENT,
+    "refund": REFUND,
+    "dispute": DISPUTE,
+    "credit_note": CREDIT_NOTE,
+    "payout": PAYOUT,
+    "balance_transaction": ENTRY,
+}
+_GOCARDLESS: Final[Mapping[str, Callable[[Told, Key, Given], Iterable[Fact]]]] = {
+    DEBIT: lambda told, key, given: (gocardless_fetched.payment(told, key, given),),
+    REFUND: lambda told, key, given: (gocardless_fetched.refund(told, key, given),),
+    PAYOUT: gocardless_fetched.payout,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +86,8 @@ def _told(event: ProviderEvent) -> Told:
 
 
 def _stripe(event: ProviderEvent) -> Understood | NotUnderstood:
+    if event.object.get("object") == THIN:
+        return _thin(event)
     reader = READERS.get(event.type)
     if reader is None:
         return NotUnderstood(event.type)
@@ -61,11 +95,19 @@ def _stripe(event: ProviderEvent) -> Understood | NotUnderstood:
     return Understood(tuple(reader(source, event.object)))
 
 
-def _gocardless(event: ProviderEvent) -> Understood | NotUnderstood:
-    action = ACTIONS.get(event.type)
-    if action is None:
+def _thin(event: ProviderEvent) -> Understood | NotUnderstood:
+    """Read a thin event, which names the object that it is about; what is about none that we read is not understood."""
+    related = object_or_none(event.object, "related_object") or {}
+    kind = _POINTED.get(text_or_none(related, "type") or "")
+    if kind is None:
         return NotUnderstood(event.type)
-    return Understood((debit(_told(event), event.object, action),))
+    return Understood((Pointed(_told(event), Key("stripe", event.identity.account, kind, text(related, "id"))),))
+
+
+def _gocardless(event: ProviderEvent) -> Understood | NotUnderstood:
+    if event.type not in gocardless.TYPES:
+        return NotUnderstood(event.type)
+    return Understood(tuple(gocardless.read(_told(event), event.object)))
 
 
 def interpret_fetched(key: Key, body: bytes, *, at: datetime, reference: str) -> Understood | Unreadable:
@@ -75,11 +117,11 @@ def interpret_fetched(key: Key, body: bytes, *, at: datetime, reference: str) ->
         given = read_json(body)
         if not isinstance(given, dict):
             raise UnreadableError(UnreadableReason.WRONG_SHAPE, "the answer is not an object")
-        if key.kind == DEBIT:
-            return Understood((fetched(told, key, given),))
-        if key.kind == CHARGE and text(given, "id") == key.id:
-            outcome = charge_outcome(given)
-            return Understood((charge(Source(told, key.account, Shape.UNKNOWN), given, outcome),))
-        raise UnreadableError(UnreadableReason.WRONG_SHAPE, "the answer is not what was asked for")
+        if key.provider == "gocardless":
+            reader = _GOCARDLESS.get(key.kind)
+            if reader is None:
+                raise UnreadableError(UnreadableReason.WRONG_SHAPE, "the answer is not what was asked for")
+            return Understood(tuple(reader(told, key, given)))
+        return Understood(stripe_fetched.read(Source(told, key.account, Shape.UNKNOWN), key, given))
     except UnreadableError as error:
         return error.unreadable()

@@ -28,6 +28,7 @@ from payments.providers.fields import UnreadableError, instant, object_or_none, 
 
 __all__ = ["ProviderEvent", "Unreadable", "read_gocardless", "read_json", "read_stripe"]
 
+THIN: Final = "v2.core.event"
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ESSENCE: Final = ("id", "object", "amount", "amount_due", "amount_paid", "total", "currency", "created")
 
@@ -64,7 +65,8 @@ def read_stripe(body: bytes) -> ProviderEvent | Unreadable:
     """Return the one event of a Stripe delivery.
 
     Tolerates what real deliveries show: no `api_version`, `request` of any shape, `data.object` null, thin events
-    without `data`. `account`, else `context`, else `user_id` names a connected account.
+    without `data`, whose object is what they point at. `account`, else `context`, else `user_id` names a connected
+    account.
     """
     try:
         event = read_json(body)
@@ -81,6 +83,8 @@ def _stripe_event(event: Mapping[str, Any]) -> ProviderEvent:
         account = _account(event, "account", "context", "user_id")
         data = object_or_none(event, "data") or {}
         shown = object_or_none(data, "object") or {}
+        if event.get("object") == THIN:
+            shown = {"object": THIN, "related_object": object_or_none(event, "related_object")}
         type_ = text(event, "type")
         livemode = truth_or_none(event, "livemode") or False
         return ProviderEvent(

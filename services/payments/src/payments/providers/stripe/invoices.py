@@ -30,6 +30,7 @@ from payments.providers.fields import (
 from payments.providers.stripe.payments import Source
 from payments.providers.stripe.versions import Shape
 
+_ENDS: Final[Mapping[str, str]] = {"voided": "voided_at", "uncollectible": "marked_uncollectible_at"}
 Payers = tuple[tuple[Key, ...], tuple[Key, ...]]
 
 
@@ -53,9 +54,26 @@ def invoice(source: Source, given: Given, outcome: InvoiceOutcome) -> InvoiceTol
         intents=intents,
         charges=charges,
         paid_at=instant_or_none(moments, "paid_at") if outcome == "paid" else None,
+        ended_at=instant_or_none(moments, _ENDS[outcome]) if outcome in _ENDS else None,
         due_at=instant_or_none(given, "due_date"),
         provider_retries=True if outcome == "payment_failed" and given.get("next_payment_attempt") else None,
     )
+
+
+_OUTCOMES: Final[Mapping[str, InvoiceOutcome]] = {
+    "open": "finalized",
+    "paid": "paid",
+    "void": "voided",
+    "uncollectible": "uncollectible",
+}
+
+
+def invoice_of_status(source: Source, given: Given) -> InvoiceTold:
+    """Return what an invoice tells that is shown outside an event of its own: its status says how it stands."""
+    status = text(given, "status")
+    if status not in _OUTCOMES:
+        raise UnreadableError(UnreadableReason.WRONG_SHAPE, "status is not one of an issued invoice")
+    return invoice(source, given, _OUTCOMES[status])
 
 
 def _out_of_band(given: Given, due: int) -> int:

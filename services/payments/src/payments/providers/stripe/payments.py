@@ -74,6 +74,8 @@ def charge(source: Source, given: Given, outcome: ChargeOutcome) -> ChargeTold:
         customer=source.key(CUSTOMER, reference_or_none(given, "customer")),
         method=_method(given),
         failure=_charge_failure(given) if outcome == "failed" else None,
+        refunded_minor=amount_or_none(given, "amount_refunded") or 0,
+        entry=reference_or_none(given, "balance_transaction"),
     )
 
 
@@ -110,12 +112,16 @@ def _charge_failure(given: Given) -> Failure:
 
 
 def intent(source: Source, given: Given, outcome: IntentOutcome) -> Iterator[Fact]:
-    """Yield what a PaymentIntent tells, then the charges that it carries in full."""
+    """Yield what a PaymentIntent tells, then the charges that it carries in full.
+
+    One that is cancelled, or waits for the customer, says nothing of the attempt that it names.
+    """
     error = object_or_none(given, "last_payment_error") if outcome == "failed" else None
     attempt = reference_or_none(error, "charge") if error else None
     latest = reference_or_none(given, "latest_charge") or next(
         (text_or_none(each, "id") for each in _carried(given, "charges")), None
     )
+    speaks = outcome not in ("canceled", "requires_action")
     yield IntentTold(
         told=source.told,
         intent=source.own(INTENT, given),
@@ -123,7 +129,7 @@ def intent(source: Source, given: Given, outcome: IntentOutcome) -> Iterator[Fac
         amount_minor=amount(given, "amount"),
         currency=currency(given),
         created_at=instant(given, "created"),
-        charge=source.key(CHARGE, attempt or latest),
+        charge=source.key(CHARGE, attempt or latest) if speaks else None,
         invoice=source.invoice(given),
         customer=source.key(CUSTOMER, reference_or_none(given, "customer")),
         failure=_intent_failure(error) if error is not None else None,
