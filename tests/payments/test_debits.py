@@ -26,6 +26,13 @@ from tests.support.services import running
 
 CLEARING, RECEIVABLE = "1200 clearing:gocardless", "1100 member_receivable:mark-stevens"
 BOOKED = {"4100 membership_revenue": -10000, "2100 gst_payable": -1000}
+# Paid out, less a fee, and then taken back: the money is at the bank, GoCardless nets it with the next payout.
+OWED_BACK = {
+    CLEARING: -11000,
+    "1250 payout_in_transit": 10850,
+    "5100 provider_fees": 136,
+    "1400 gst_input_credits": 14,
+}
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +146,7 @@ async def test_a_debit_confirms_is_paid_out_and_fails_late(debits: Debits) -> No
 
     await debits.happens(debit, "late_fail", cause="insufficient_funds")
     assert (await debits.shown(debit))["state"] == "failed"
-    # The money is at the bank or on its way there; GoCardless takes it back with the next payout.
-    paid_out = {"1250 payout_in_transit": 10850, "5100 provider_fees": 136, "1400 gst_input_credits": 14}
-    assert await debits.balances() == {CLEARING: -11000, RECEIVABLE: 11000, **paid_out, **BOOKED}
+    assert await debits.balances() == {RECEIVABLE: 11000, **OWED_BACK, **BOOKED}
     assert [journal for journal in await debits.journals() if not journal[0].startswith("payout")] == [
         ("invoice", "original", None),
         ("pending", "original", None),
@@ -158,7 +163,7 @@ async def test_a_debit_that_the_payer_disputes_is_charged_back(debits: Debits) -
     debit = await debits.collect(await debits.mandate())
     await debits.happens(debit, "submit", "confirm", "pay_out", "charge_back")
     assert (await debits.shown(debit))["state"] == "charged_back"
-    assert await debits.balances() == {RECEIVABLE: 11000, **BOOKED}
+    assert await debits.balances() == {RECEIVABLE: 11000, **OWED_BACK, **BOOKED}
     assert [kind for what, kind, _ in await debits.journals() if what == "reversal"] == ["reversal"]
     await standing.check(debits.payments)
 

@@ -132,7 +132,7 @@ async def test_an_id_is_one_segment_of_the_path_whatever_it_holds(
     provider: Provider, clients: ProviderClients, id_: str, path: str
 ) -> None:
     await clients.read(_charge(id_))
-    assert provider.asked == [path]
+    assert provider.asked == [f"{path}?expand[]=balance_transaction&expand[]=refunds"]
 
 
 @pytest.mark.parametrize("id_", [".", ".."])

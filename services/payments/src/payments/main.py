@@ -40,6 +40,7 @@ from payments.replays import use_cases as replaying
 from payments.replays.jobs import Replays
 from payments.schema import SCHEMA
 from payments.settings import PaymentsSettings
+from payments.settlement import http as settlement_http
 from payments.verify_command import verify
 from payments.worker import NAME, InputWork
 
@@ -144,6 +145,7 @@ service = Service(
         members_http.router,
         holds_http.router,
         replays_http.router,
+        settlement_http.router,
     ],
     consumers=[_outcomes],
     ingress=lambda runtime: DeliveryIngress(runtime.database, runtime.settings),

@@ -17,6 +17,7 @@ from payments.members import tables as members
 from payments.recovery import tables as recovery
 from payments.replays import tables as replays
 from payments.schema import metadata
+from payments.settlement import tables as settlement
 
 outbox = outbox_table(metadata)
 inbox = inbox_table(metadata)
@@ -39,5 +40,6 @@ __all__ = [
     "positions",
     "recovery",
     "replays",
+    "settlement",
     "verifications",
 ]

@@ -138,9 +138,14 @@ class DisputeView:
     entries: tuple[EntryView, ...] = ()
 
     @property
-    def held_minor(self) -> int:
-        """What the provider holds of it."""
+    def taken_minor(self) -> int:
+        """What was taken for it and not given back."""
         return -sum(each.amount_minor for each in self.entries)
+
+    @property
+    def held_minor(self) -> int:
+        """What the provider holds of it: nothing any more once it is lost."""
+        return 0 if self.lost_at else self.taken_minor
 
 
 @dataclass(frozen=True, slots=True)

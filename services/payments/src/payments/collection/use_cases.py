@@ -41,6 +41,7 @@ from payments.members import store as members
 from payments.members.store import Customer
 from payments.recovery import use_cases as recovery
 from payments.recovery.use_cases import Changes
+from payments.settlement import store as settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,11 @@ class _Batch:
     invoices: dict[Key, InvoiceView] = field(default_factory=dict)
     retired: set[Key] = field(default_factory=set)
     fetches: dict[Key, Fetch] = field(default_factory=dict)
+    settled: settlement.Settled = field(default_factory=settlement.Settled)
 
     def add(self, given: Input, applied: Applied) -> None:
         self.applied.append((given, applied))
+        self.settled.add(applied.before, applied.after)
         self.payments |= {view.key: view for view in applied.payments}
         self.invoices |= {view.key: view for view in applied.invoices}
         self.retired -= {view.key for view in applied.payments}
@@ -100,6 +103,7 @@ async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
         *fetching.want(list(batch.fetches.values())),
         queue.done(given),
     )
+    await settlement.save(tx.connection, batch.settled, ids.payment)
     await queue.processed(tx.connection, given)
 
 

@@ -112,15 +112,15 @@ def posts(payment: PaymentView, refund: RefundView) -> bool:
 def lost(payment: PaymentView, debited: str) -> Iterator[Derived]:
     """Yield what a lost dispute leaves: the debt stands, the provider keeps what it held."""
     for dispute in payment.disputes:
-        if dispute.lost_at is None or dispute.held_minor <= 0:
+        if dispute.lost_at is None or dispute.taken_minor <= 0:
             continue
         yield Derived(
             economic_key=f"dispute_lost:{dispute.key.text}",
             subject=dispute.key,
             effective_at=dispute.lost_at,
             entries=(
-                Entry(debited, dispute.entries[0].currency, dispute.held_minor),
-                Entry(dispute_held(payment.key.provider), dispute.entries[0].currency, -dispute.held_minor),
+                Entry(debited, dispute.entries[0].currency, dispute.taken_minor),
+                Entry(dispute_held(payment.key.provider), dispute.entries[0].currency, -dispute.taken_minor),
             ),
             words="Dispute lost",
             payment=payment.key,
