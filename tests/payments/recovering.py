@@ -71,6 +71,7 @@ class Recovery:
     simulated: Simulator
     payments: Payments
     clock_file: Path
+    url: str
     epoch: int = 0
     days: float = 0.0
 
@@ -204,6 +205,6 @@ async def recovering(
         simulated.do("POST", "/reset")
         endpoint = {"provider": "stripe", "url": f"{url}/webhooks/stripe", "secrets": [STRIPE_SECRET]}
         simulated.do("PUT", "/endpoints", {"endpoints": [endpoint]})
-        recovery = Recovery(simulated, payments, clock_file)
+        recovery = Recovery(simulated, payments, clock_file, url)
         await recovery.beats()
         yield recovery

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from chassis.schedule import Due as DueRetry
+from chassis.transaction import Cause, Transaction
+from contracts.envelope import Actor
 from contracts.events import (
     MemberHoldEnded,
     OperationalTaskRequested,
@@ -15,8 +21,15 @@ from contracts.events import (
     PaymentUpdated,
 )
 from contracts.topics import PAYMENTS_EVENTS, TASKS_COMMANDS
+from payments.providers.clients import ProviderClients
+from payments.providers.collecting import Answer, Collects, ProviderCollector, Request
+from payments.recovery import use_cases
+from payments.recovery.jobs import Retries
+from payments.recovery.use_cases import Means
+from sqlalchemy import text
 
 from tests.payments import standing
+from tests.payments.providers import GOCARDLESS_SECRET
 from tests.payments.recovering import Recovery, recovering
 from tests.simulator.conftest import Inbox, Simulator, environment, simulator_process
 from tests.support.eventually import eventually
@@ -165,3 +178,91 @@ async def test_a_pause_holds_due_retries_which_keep_their_key_and_go_on_after_it
     assert call["idempotency_key"] == f"backbone-retry-{payment}-1"
     changes = [event.data.body["change"] for event in await mark.payments.emitted(PAYMENTS_EVENTS, PaymentUpdated)]
     assert [change for change in changes if change in ("held back", "released")] == ["held back", "released"]
+
+
+class DiedError(BaseException):
+    """Stands for the end of a process: nothing of ours catches it."""
+
+
+class Dying:
+    """A collector in a process that dies right before a call, or right after it."""
+
+    def __init__(self, inner: Collects, *, before: bool) -> None:
+        self._inner = inner
+        self._before = before
+
+    async def collect(self, request: Request) -> Answer:
+        if not self._before:
+            await self._inner.collect(request)
+        raise DiedError
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after the call"])
+async def test_a_process_that_dies_beside_the_call_leaves_an_attempt_that_is_made_once(
+    simulated: Simulator,
+    database_for: Callable[..., Awaitable[TemporaryDatabase]],
+    kafka: str,
+    topic_prefix: str,
+    shared_clock: Path,
+    *,
+    before: bool,
+) -> None:
+    """The attempt is on record, the lease runs out, and another process looks what became of it."""
+    database = await database_for("payments")
+    async with recovering(simulated, [database], kafka, topic_prefix, shared_clock) as mark:
+        payment = await mark.a_failed_month("succeed")
+        runtime = mark.payments.runtime
+        schedule: Retries = mark.payments.part(Retries)
+        await schedule.stop()
+        await mark.passes(3.1)
+        collector = ProviderCollector(ProviderClients.of(runtime.settings))
+        means = Means(schedule.means.pauses, collector, schedule.means.zone)
+        leased = "UPDATE payments.payment_retries SET lease_token = 'dead', claims = claims + 1"
+        async with runtime.database.transaction() as tx:
+            await tx.connection.execute(text(leased))
+        due = DueRetry(UUID(payment), runtime.clock.now(), 1, "dead", Retries.rows, schedule._settle)
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Transaction]:
+            actor, cause = Actor(kind="system", id="payments", name="Payments"), Cause("dying")
+            async with runtime.database.transaction(actor=actor, cause=cause) as tx:
+                yield tx
+
+        with pytest.raises(DiedError):
+            dying = Means(means.pauses, Dying(means.collector, before=before), means.zone)
+            await use_cases.attempt(opened, dying, due)
+        assert await mark.payments.rows("SELECT state FROM payments.retry_attempts") == [("calling",)]
+
+        revived = Retries(runtime.database, means)
+        await eventually(revived.drain)
+        await revived.close()
+        await eventually(lambda: mark.state(payment), lambda state: state == "succeeded")
+        await mark.settled()
+        calls = await mark.confirmations()
+        assert [call["idempotency_key"] for call in calls] == [f"backbone-retry-{payment}-1"]
+        await standing.check(mark.payments)
+
+
+async def test_a_debit_is_tried_again_by_its_provider_once_and_what_it_refuses_goes_to_a_person(mark: Recovery) -> None:
+    """GoCardless takes no key: how the payment stands is read first."""
+    simulated = mark.simulated
+    endpoint = {"provider": "gocardless", "url": f"{mark.url}/webhooks/gocardless", "secrets": [GOCARDLESS_SECRET]}
+    await mark.do("PUT", "/endpoints", {"endpoints": [endpoint]})
+    mandate = await asyncio.to_thread(simulated.mandate)
+    given = {"name": "Mark Stevens", "customers": [{"provider": "gocardless", "reference": mandate.links.customer}]}
+    assert (await mark.payments.call("PUT", "/members/mark-stevens", json=given)).status_code == 200
+    debit = await asyncio.to_thread(simulated.debit, mandate)
+    for action in ("submit", "fail"):
+        await asyncio.to_thread(simulated.act, debit, action)
+    await mark.settled()
+    (shown,) = (await mark.payments.get(f"/payments?reference={debit.id}"))["items"]
+    assert (await mark.plan(shown["id"]))["state"] == "scheduled"
+
+    await mark.passes(4.1)
+    await mark.settled()
+    calls = (await asyncio.to_thread(simulated.control.get, "/calls", params={"method": "POST"})).json()["items"]
+    assert len([call for call in calls if call["path"].endswith("/actions/retry")]) == 1
+    await eventually(lambda: mark.plan(shown["id"]), lambda plan: plan["state"] in ("calling", "provider", "closed"))

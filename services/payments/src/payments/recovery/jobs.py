@@ -25,22 +25,22 @@ class Retries(Schedule):
 
     def __init__(self, database: Database, means: Means, *, limits: ScheduleLimits | None = None) -> None:
         super().__init__(database, limits=limits)
-        self._means = means
+        self.means = means
 
     async def step(self) -> int:
         """Claim what is due; what is due while nobody knows the pauses stays due."""
-        if self._means.pauses.blindness() is not None:
+        if self.means.pauses.blindness() is not None:
             return 0
         return await super().step()
 
     async def execute(self, due: Due, open_tx: Open) -> None:
         """Try to collect one payment."""
-        await use_cases.attempt(open_tx, self._means, due)
+        await use_cases.attempt(open_tx, self.means, due)
 
     async def close(self) -> None:
         """Let what is in flight end, then close the providers' clients."""
         await super().close()
-        await self._means.collector.aclose()
+        await self.means.collector.aclose()
 
 
 class Releases(Poller):
