@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from chassis import versions
@@ -17,7 +18,6 @@ from provider_health.incidents.domain import (
     AtRisk,
     Incident,
     Owner,
-    Verb,
     WrongStateError,
     asks_for_prevention,
     impact_of,
@@ -26,7 +26,12 @@ from provider_health.incidents.domain import (
 from provider_health.incidents.entries import Entry, Kind
 from provider_health.settings import ProviderHealthSettings
 
-REPORTED = "reported"
+REPORTED: Final = "reported"
+_DONE: Final[Mapping[str, Kind]] = {
+    "acknowledged": "acknowledged",
+    "mitigated": "mitigated",
+    "resolved": "resolved",
+}
 
 
 class NoSuchIncidentError(LookupError):
@@ -256,13 +261,6 @@ def with_risk(incident: Incident, risk: AtRisk | None) -> Incident:
     )
 
 
-_DONE: dict[str, Kind] = {
-    "acknowledged": "acknowledged",
-    "mitigated": "mitigated",
-    "resolved": "resolved",
-}
-
-
 async def _advance(tx: Transaction, before: Incident, after: Incident, words: str | None) -> Incident:
     after = with_risk(after, await store.at_risk(tx.connection, before.provider))
     return await change(tx, before, after, after.state, _DONE[after.state], words or after.state, reason=words)
@@ -272,6 +270,3 @@ def _looked_at(incident: Incident) -> dict[str, str]:
     end = incident.recovered_at or incident.resolved_at
     window = f"{incident.detected_at.isoformat()}/{end.isoformat() if end else ''}"
     return {"provider": incident.provider, "cause": incident.cause, "window": window}
-
-
-__all__ = ["Prevention", "Verb", "acknowledge", "assign", "escalate", "mitigate", "note", "report", "resolve", "review"]

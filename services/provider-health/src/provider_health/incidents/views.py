@@ -52,7 +52,7 @@ class IncidentView(BaseModel):
     """An incident. `state`: detected, acknowledged, mitigated, resolved, reviewed.
 
     `cause` is the check's category, or `reported`; `money_at_risk` is the most that has waited; `recovered_at`: what it
-    is about works again; `next_steps` are the verbs that lead on from here.
+    is about works again.
     """
 
     id: str
@@ -104,7 +104,7 @@ class IncidentView(BaseModel):
 
 
 class IncidentDetail(IncidentView):
-    """An incident with its timeline, oldest entry first; more than `timeline_more` says are not shown here."""
+    """An incident with its timeline, oldest entry first; `timeline_more`: there are more entries than are shown."""
 
     timeline: list[EntryView]
     timeline_more: bool
