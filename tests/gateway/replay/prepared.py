@@ -8,6 +8,7 @@ from chassis.ids import new_id
 
 from tests.gateway.replay.calls import Call, before, makes
 from tests.gateway.replay.world import World
+from tests.support.eventually import eventually
 
 TASK = "/v1/tasks/{task_id}"
 ISLA = {"kind": "trial_arrival", "queue": "Front desk", "fields": {"member": "Isla Morgan"}}
@@ -36,6 +37,22 @@ async def a_delivery(world: World, call: Call) -> None:
 @makes("seq")
 async def a_record(world: World, call: Call) -> None:
     call.names["seq"] = str((await world.ask("GET", "/v1/audit/records"))["items"][0]["seq"])
+
+
+@before("POST /v1/audit/records/{seq}/review")
+async def a_record_of_somebody_else(world: World, call: Call) -> None:
+    records = (await world.ask("GET", "/v1/audit/records"))["items"]
+    call.names["seq"] = str(next(each["seq"] for each in records if each["actor"]["id"] != "owner"))
+
+
+@before("POST /v1/audit/records/{seq}/review", problem="own-action")
+async def a_record_of_ones_own(world: World, call: Call) -> None:
+    await world.ask("POST", "/v1/tasks", json=ISLA)
+
+    async def own() -> Any:
+        return (await world.ask("GET", "/v1/audit/records?actor=owner"))["items"]
+
+    call.names["seq"] = str((await eventually(own))[0]["seq"])
 
 
 @makes("item_id")

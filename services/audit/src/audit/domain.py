@@ -132,6 +132,18 @@ class Tally:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewState:
+    """How a record was reviewed last: not_needed, awaiting, approved or flagged; `why` it is sensitive."""
+
+    state: str
+    why: str | None
+    reason: str | None = None
+    by_id: str | None = None
+    by_name: str | None = None
+    at: datetime | None = None
+
+
 @dataclass(slots=True)
 class Settled:
     """What a batch adds to the log."""

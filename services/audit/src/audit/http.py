@@ -1,20 +1,23 @@
-"""The audit log, read."""
+"""The audit log, read and reviewed."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
-from chassis.web import LIST_PROBLEMS, Listed, Page, Problem, ReadTx, documents
+from chassis.web import LIST_PROBLEMS, NOT_FOUND, Listed, Page, Problem, ProblemType, ReadTx, Tx, documents
+from contracts.events import AuditReviewRecorded
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import Row
 
-from audit import queries, specimens, translate
-from audit.translate import PointerView, RecordDetail, RecordView
+from audit import queries, reviewing, specimens, translate
+from audit.reviewing import OwnActionError, RecordNotFoundError
+from audit.translate import PointerView, RecordDetail, RecordView, ReviewView
 
 router = APIRouter(tags=["audit"])
+OWN_ACTION: Final = ProblemType("own-action", "Somebody else reviews what you did", 409)
 
 
 class RecordFilters(BaseModel):
@@ -26,6 +29,7 @@ class RecordFilters(BaseModel):
     action: Annotated[str | None, Query(max_length=200, description="The event type, as `payment.updated`")] = None
     since: Annotated[AwareDatetime | None, Query(description="Events of this instant or later")] = None
     until: Annotated[AwareDatetime | None, Query(description="Events before this instant")] = None
+    review: Annotated[Literal["awaiting"] | None, Query(description="Sensitive records that nobody reviewed")] = None
 
     def wanted(self) -> queries.Wanted:
         entity_type, _, entity_id = (self.entity or "").partition(":")
@@ -39,6 +43,7 @@ class RecordFilters(BaseModel):
             self.action,
             self.since,
             self.until,
+            self.review == "awaiting",
         )
 
 
@@ -103,7 +108,8 @@ async def list_records(tx: ReadTx, filters: Annotated[RecordFilters, Query()], p
     """Audit records, newest first."""
     before = page.after_int()
     rows = await queries.list_records(tx.connection, filters.wanted(), before_seq=before, limit=page.limit + 1)
-    return page.listed([translate.view(row) for row in rows], key=lambda record: record.seq)
+    reviewed = await queries.review_states(tx.connection, [row.seq for row in rows])
+    return page.listed([translate.view(row, reviewed[row.seq]) for row in rows], key=lambda record: record.seq)
 
 
 @router.get(
@@ -120,7 +126,45 @@ async def get_record(seq: int, tx: ReadTx) -> RecordDetail:
     row = await queries.get_record(tx.connection, seq)
     if row is None:
         raise Problem.not_found("audit record", str(seq))
-    return translate.detail(row)
+    return translate.detail(row, (await queries.review_states(tx.connection, [seq]))[seq])
+
+
+class ReviewGiven(BaseModel):
+    """What a reviewer says of a record. Flagging says why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Literal["approved", "flagged"]
+    reason: Annotated[str | None, Field(min_length=1, max_length=1_000)] = None
+
+    @model_validator(mode="after")
+    def _flags_say_why(self) -> Self:
+        if self.verdict == "flagged" and self.reason is None:
+            raise ValueError("say why the record is flagged")
+        return self
+
+
+@router.post(
+    "/records/{seq}/review",
+    **documents(
+        scope="audit:review",
+        audit=AuditReviewRecorded,
+        limit="write",
+        idempotency="natural",
+        request=specimens.REVIEW,
+        example=specimens.REVIEWED,
+        problems=[(NOT_FOUND, "There is no audit record 9."), (OWN_ACTION, "Record 9 is an action of yours.")],
+    ),
+)
+async def review_record(seq: int, given: ReviewGiven, tx: Tx) -> ReviewView:
+    """Approve or flag a record of somebody else; the review is a further record. The newest one counts."""
+    try:
+        reviewed = await reviewing.review(tx, seq, given.verdict, given.reason)
+    except RecordNotFoundError:
+        raise Problem.not_found("audit record", str(seq)) from None
+    except OwnActionError as error:
+        raise Problem(OWN_ACTION, f"{str(error).capitalize()}.", seq=error.seq) from None
+    return translate.review_view(reviewed)
 
 
 @router.get("/coverage", **documents(scope="audit:read", limit="read", example=specimens.COVERAGE))

@@ -13,9 +13,10 @@ from typing import ClassVar, Final
 
 from chassis.database import Database
 from chassis.poller import Poller
+from chassis.transaction import Transaction
 from sqlalchemy import text
 
-from audit import guards
+from audit import guards, sensitive
 
 _STEP_RECORDS: Final = 5_000
 
@@ -34,6 +35,15 @@ _PROJECT = text(
     RETURNING searchable_seq
     """
 )
+
+
+_MAYBE_SENSITIVE = text(
+    """
+    SELECT seq, action, value, recorded_at FROM audit.audit_log
+    WHERE seq > :after AND seq <= :until AND action = ANY(:actions) AND schema_status = 'known'
+    """
+)
+_MARK = text("INSERT INTO audit.sensitive (seq, why, recorded_at) VALUES (:seq, :why, :at) ON CONFLICT DO NOTHING")
 
 
 class GuardWatch(Poller):
@@ -73,4 +83,17 @@ class Projection(Poller):
             if after is None:
                 return False
             moved = await tx.connection.execute(_PROJECT, {"after": after, "limit": _STEP_RECORDS})
-            return moved.scalar_one_or_none() is not None
+            until = moved.scalar_one_or_none()
+            if until is None:
+                return False
+            await self._mark_sensitive(tx, after, until)
+            return True
+
+    async def _mark_sensitive(self, tx: Transaction, after: int, until: int) -> None:
+        """Note which of the records behind `after` somebody has to review."""
+        given = {"after": after, "until": until, "actions": list(sensitive.ACTIONS)}
+        rows = (await tx.connection.execute(_MAYBE_SENSITIVE, given)).all()
+        found = [(row, sensitive.why_sensitive(row.action, bytes(row.value))) for row in rows]
+        marked = [{"seq": row.seq, "why": why, "at": row.recorded_at} for row, why in found if why is not None]
+        if marked:
+            await tx.connection.execute(_MARK, marked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 from chassis import verifications
@@ -15,6 +16,13 @@ from sqlalchemy import text
 from audit.tables import SCHEMA
 from contracts import evidence
 
+_UNREVIEWED_FOR: Final = timedelta(hours=48)
+_UNREVIEWED: Final = text(
+    """
+    SELECT count(*) FROM audit.sensitive AS s
+    WHERE recorded_at < :before AND NOT EXISTS (SELECT FROM audit.reviews AS r WHERE r.of_seq = s.seq)
+    """
+)
 _GAPS: Final = text("SELECT coalesce(sum(unexplained_gap), 0)::bigint FROM audit.coverage")
 
 
@@ -23,8 +31,14 @@ async def gaps(tx: Transaction) -> Sequence[Measurement]:
     return [evidence.COVERAGE_GAPS.reading(count, now, detail_url="/coverage")]
 
 
+async def unreviewed(tx: Transaction) -> Sequence[Measurement]:
+    now = real_now()
+    count = (await tx.connection.execute(_UNREVIEWED, {"before": now - _UNREVIEWED_FOR})).scalar_one()
+    return [evidence.SENSITIVE_UNREVIEWED.reading(count, now, detail_url="/records?review=awaiting")]
+
+
 async def verified(tx: Transaction) -> Sequence[Measurement]:
     return await verifications.measured(tx.connection, SCHEMA, evidence.AUDIT_VERIFIED, {})
 
 
-MEASURES: Final[Sequence[Measuring]] = (gaps, verified)
+MEASURES: Final[Sequence[Measuring]] = (gaps, verified, unreviewed)

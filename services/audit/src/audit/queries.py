@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Row, Select, Table, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit.domain import Place
+from audit.domain import Place, ReviewState
 from audit.tables import (
     audit_log,
     conflicts,
@@ -20,11 +20,25 @@ from audit.tables import (
     log_head,
     positions,
     quarantine,
+    reviews,
     search,
     search_head,
+    sensitive,
 )
 
 _WITHOUT_BYTES = tuple(column for column in audit_log.columns if column.name != "value")
+
+
+_REVIEW_STATES: Final = text(
+    """
+    SELECT asked.seq, s.why, r.verdict, r.reason, r.reviewer_id, r.reviewer_name, r.reviewed_at
+    FROM unnest(CAST(:seqs AS bigint[])) AS asked (seq)
+    LEFT JOIN audit.sensitive AS s ON s.seq = asked.seq
+    LEFT JOIN LATERAL (
+        SELECT * FROM audit.reviews WHERE of_seq = asked.seq ORDER BY seq DESC LIMIT 1
+    ) AS r ON true
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,7 @@ class Wanted:
     action: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    awaiting_review: bool = False
 
     @property
     def one_timeline(self) -> bool:
@@ -50,6 +65,10 @@ class Wanted:
         given = (self.entity_type, self.entity_id, self.workflow, self.workflow_id)
         columns = (audit_log.c.entity_type, audit_log.c.entity_id, audit_log.c.workflow_name, audit_log.c.workflow_id)
         yield from (column == value for column, value in zip(columns, given, strict=True) if value is not None)
+        if self.awaiting_review:
+            reviewed = select(reviews.c.seq).where(reviews.c.of_seq == audit_log.c.seq).exists()
+            yield audit_log.c.seq.in_(select(sensitive.c.seq))
+            yield ~reviewed
 
     def on_either(self, table: Table) -> Iterator[ColumnElement[bool]]:
         """What is asked of columns that the log and the projection have."""
@@ -89,6 +108,22 @@ async def get_record(connection: AsyncConnection, seq: int) -> Row[Any] | None:
     if not 0 < seq < 2**63:
         return None
     return (await connection.execute(select(audit_log).where(audit_log.c.seq == seq))).one_or_none()
+
+
+async def review_states(connection: AsyncConnection, seqs: Sequence[int]) -> Mapping[int, ReviewState]:
+    """How each of these records was reviewed."""
+    rows = await connection.execute(_REVIEW_STATES, {"seqs": list(seqs)})
+    return {
+        row.seq: ReviewState(
+            row.verdict or ("not_needed" if row.why is None else "awaiting"),
+            row.why,
+            row.reason,
+            row.reviewer_id,
+            row.reviewer_name,
+            row.reviewed_at,
+        )
+        for row in rows
+    }
 
 
 async def head(connection: AsyncConnection) -> Mapping[str, int]:

@@ -31,6 +31,15 @@ RECORD: Final[Json] = {
     "event_id": _EVENT_ID,
     "source": "/payments",
     "pointer": _POINTER,
+    "review": {"state": "not_needed", "why": None, "reason": None, "by": None, "at": None},
+}
+REVIEW: Final[Json] = {"verdict": "approved", "reason": "Agreed with Mark Stevens by phone"}
+REVIEWED: Final[Json] = {
+    "state": "approved",
+    "why": None,
+    "reason": REVIEW["reason"],
+    "by": "Security",
+    "at": _AT,
 }
 RECORD_DETAIL: Final[Json] = {
     **RECORD,

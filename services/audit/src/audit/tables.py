@@ -176,6 +176,28 @@ search = Table(
     Index("search_time", "occurred_at", "seq"),
 )
 
+sensitive = Table(
+    "sensitive",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("why", Text, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("of_seq", BigInteger, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text),
+    Column("reviewer_id", Text, nullable=False),
+    Column("reviewer_name", Text, nullable=False),
+    Column("reviewed_at", DateTime(timezone=True), nullable=False),
+    Index("reviews_of", "of_seq", "seq"),
+    CheckConstraint("verdict IN ('approved', 'flagged')", "reviews_verdict"),
+)
+
 outbox = outbox_table(metadata)
 positions = positions_table(metadata)
 dead_letters = dead_letters_table(metadata)

@@ -29,7 +29,7 @@ from contracts.topics import BY_NAME
 from pydantic import BaseModel, JsonValue
 from sqlalchemy import Row
 
-from audit.domain import Entry, Explanation, Gap, Place, Pointer, Status, Technical, Unreadable
+from audit.domain import Entry, Explanation, Gap, Place, Pointer, ReviewState, Status, Technical, Unreadable
 
 _DETAIL_MAX_CHARACTERS: Final = 500
 _NUL: Final = b"\\u0000"
@@ -184,6 +184,16 @@ class PointerView(BaseModel):
     offset: int
 
 
+class ReviewView(BaseModel):
+    """How a record was reviewed last: not_needed, awaiting, approved or flagged; `why` it is sensitive, if it is."""
+
+    state: str
+    why: str | None
+    reason: str | None
+    by: str | None
+    at: datetime | None
+
+
 class RecordView(BaseModel):
     """One audit record as a list shows it; `seq` has no gaps."""
 
@@ -201,6 +211,7 @@ class RecordView(BaseModel):
     event_id: str
     source: str
     pointer: PointerView
+    review: ReviewView
 
 
 class RecordDetail(RecordView):
@@ -217,17 +228,17 @@ def pointer(row: Row[Any]) -> PointerView:
     return PointerView(topic=row.topic, partition=row.partition, offset=row.record_offset)
 
 
-def view(row: Row[Any]) -> RecordView:
+def view(row: Row[Any], reviewed: ReviewState) -> RecordView:
     """A row of the log for a list."""
-    return RecordView(**_shown(row))
+    return RecordView(**_shown(row, reviewed))
 
 
-def detail(row: Row[Any]) -> RecordDetail:
+def detail(row: Row[Any], reviewed: ReviewState) -> RecordDetail:
     """A row of the log with its event."""
     value = bytes(row.value)
     event = decode(value)
     return RecordDetail(
-        **_shown(row),
+        **_shown(row, reviewed),
         before=event.data.before,
         after=event.data.after,
         event=event.model_dump(mode="json", exclude_none=True),
@@ -235,7 +246,14 @@ def detail(row: Row[Any]) -> RecordDetail:
     )
 
 
-def _shown(row: Row[Any]) -> dict[str, Any]:
+def review_view(reviewed: ReviewState) -> ReviewView:
+    """How a record was reviewed, for callers."""
+    return ReviewView(
+        state=reviewed.state, why=reviewed.why, reason=reviewed.reason, by=reviewed.by_name, at=reviewed.at
+    )
+
+
+def _shown(row: Row[Any], reviewed: ReviewState) -> dict[str, Any]:
     return {
         "seq": row.seq,
         "occurred_at": row.occurred_at,
@@ -251,4 +269,5 @@ def _shown(row: Row[Any]) -> dict[str, Any]:
         "event_id": row.event_id,
         "source": row.source,
         "pointer": pointer(row),
+        "review": review_view(reviewed),
     }
