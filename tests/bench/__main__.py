@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,12 +15,15 @@ from rich.console import Console
 from tests.bench import at_rest, report
 from tests.bench.consumer import Consumer
 from tests.bench.end_to_end import EndToEnd
-from tests.bench.figures import PATHS, Name, PathName, PathResult, Round, Verdict
+from tests.bench.figures import COMPARED, PATHS, WHOLE, Name, PathName, PathResult, Round, Verdict
+from tests.bench.five_services import five_services
 from tests.bench.ingress import Ingress
 from tests.bench.lab import Lab, laboratory
 from tests.bench.processes import REPOSITORY
 from tests.bench.relay import Relay
+from tests.bench.stack import Stack, standing
 from tests.bench.subjects import Factory, Subject
+from tests.bench.whole import board, gateway_read, pauses, resting
 
 RESULTS = REPOSITORY / ".backbone" / "bench.json"
 REPORT_COLUMNS = 140
@@ -29,6 +33,14 @@ FACTORIES: dict[PathName, Factory] = {
     "relay": Relay,
     "consumer": Consumer,
     "end_to_end": EndToEnd,
+}
+
+ONCE: dict[PathName, Callable[[Stack], Awaitable[tuple[Round, Verdict]]]] = {
+    "at_rest": resting,
+    "gateway_read": gateway_read,
+    "pause": pauses,
+    "five_services": five_services,
+    "board": board,
 }
 
 
@@ -59,10 +71,32 @@ async def measure(lab: Lab, console: Console, path: PathName, names: tuple[Name,
 
 
 async def bench(lab: Lab, console: Console, arguments: argparse.Namespace) -> list[PathResult]:
+    wanted = arguments.only or PATHS
     results = []
-    for path in arguments.only or PATHS:
-        names: tuple[Name, ...] = ("ours",) if path == "end_to_end" else tuple(arguments.subject or NAMES)
+    for path in (path for path in wanted if path in FACTORIES):
+        names: tuple[Name, ...] = tuple(arguments.subject or NAMES) if path in COMPARED else ("ours",)
         results.append(await measure(lab, console, path, names, arguments.rounds))
+    once = [path for path in WHOLE if path in wanted]
+    return results + (await measure_once(lab, console, once) if once else [])
+
+
+async def measure_once(lab: Lab, console: Console, paths: Sequence[PathName]) -> list[PathResult]:
+    """One run of each on the same five services."""
+    results = []
+    with console.status("starting five services"):
+        standing_stack = contextlib.AsyncExitStack()
+        stack = await standing_stack.enter_async_context(standing(lab))
+    async with standing_stack:
+        for path in paths:
+            result = PathResult(path)
+            with console.status(path.replace("_", " ")):
+                measured, verdict = await ONCE[path](stack)
+            result.add("ours", measured, verdict)
+            words = "" if verdict.clean else str(verdict)
+            console.print(report.round_line(path, "ours", measured, words), highlight=False)
+            for note in measured.notes:
+                console.print(f"    {note}", highlight=False)
+            results.append(result)
     return results
 
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,22 +31,27 @@ def report(console: Console) -> int:
         return 2
     roots = dict(_roots(status))
     with console.status(f"watching {len(roots)} parts of the stack for {SECONDS:.0f} s"):
-        before = {name: cpu_seconds(pid) for name, pid in roots.items()}
-        time.sleep(SECONDS)
-        percent = {name: (cpu_seconds(pid) - before[name]) / SECONDS * 100 for name, pid in roots.items()}
-    pss = {name: sum(pss_bytes(_tree(pid)).values()) for name, pid in roots.items()}
-    total_pss, total_percent = sum(pss.values()), sum(percent.values())
+        seen = watch(roots, SECONDS)
+    total_pss, total_percent = sum(pss for _, pss, _ in seen), sum(percent for *_, percent in seen)
     table = Table(title="At rest", title_justify="left")
     table.add_column("part")
     for heading in ("pid", "PSS MiB", "% of a core"):
         table.add_column(heading, justify="right")
-    for name, pid in roots.items():
-        table.add_row(name, str(pid), f"{pss[name] / MIB:,.0f}", f"{percent[name]:.2f}")
+    for name, pss, percent in seen:
+        table.add_row(name, str(roots[name]), f"{pss / MIB:,.0f}", f"{percent:.2f}")
     table.add_section()
     table.add_row("together", "", f"{total_pss / MIB:,.0f}", f"{total_percent:.2f}")
     table.add_row("limit", "", f"{PSS_LIMIT_GIB * 1024:,.0f}", f"{CPU_LIMIT_PERCENT:.2f}")
     console.print(table)
     return int(total_pss > PSS_LIMIT_GIB * GIB or total_percent > CPU_LIMIT_PERCENT)
+
+
+def watch(roots: Mapping[str, int], seconds: float) -> list[tuple[str, int, float]]:
+    """For each part, by the process at its root: its name, its PSS in bytes, and its share of a core in percent."""
+    before = {name: cpu_seconds(pid) for name, pid in roots.items()}
+    time.sleep(seconds)
+    percent = {name: (cpu_seconds(pid) - before[name]) / seconds * 100 for name, pid in roots.items()}
+    return [(name, sum(pss_bytes(_tree(pid)).values()), percent[name]) for name, pid in roots.items()]
 
 
 def _status() -> dict[str, Any] | None:

@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Name = Literal["ours", "floor", "first_draft"]
-PathName = Literal["ingress", "relay", "consumer", "end_to_end"]
-PATHS: tuple[PathName, ...] = ("ingress", "relay", "consumer", "end_to_end")
+PathName = Literal[
+    "ingress", "relay", "consumer", "end_to_end", "at_rest", "gateway_read", "pause", "five_services", "board"
+]
+PATHS: tuple[PathName, ...] = get_args(PathName)
+COMPARED: tuple[PathName, ...] = ("ingress", "relay", "consumer")
+"""Paths with a floor and a first draft."""
+WHOLE: tuple[PathName, ...] = ("at_rest", "gateway_read", "pause", "five_services", "board")
+"""What is measured once, on the whole stack, in this order."""
+UNITS: dict[PathName, str] = {
+    "at_rest": "MiB",
+    "gateway_read": "reads/s",
+    "pause": "pauses/s",
+    "board": "boards/s",
+}
+"""Of `ours`, where it is not events a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +30,8 @@ class Round:
     """One measured round of one subject. CPU in milliseconds an event, of the server unless named otherwise."""
 
     rate: float
-    p50_ms: float
-    p99_ms: float
+    p50_ms: float | None
+    p99_ms: float | None
     cpu_ms: float
     postgres_cpu_ms: float
     kafka_cpu_ms: float = 0.0
@@ -53,8 +66,8 @@ class PathResult:
 
     def middle(self, name: Name, what: str) -> float | None:
         """The median over the rounds of one subject; None where there were none."""
-        rounds = self.rounds.get(name)
-        return median(getattr(each, what) for each in rounds) if rounds else None
+        values = [getattr(each, what) for each in self.rounds.get(name, ())]
+        return None if not values or None in values else median(values)
 
     @property
     def clean(self) -> bool:
@@ -62,11 +75,11 @@ class PathResult:
 
     def as_json(self) -> dict[str, Any]:
         ours, floor, draft = (self.middle(name, "rate") for name in ("ours", "floor", "first_draft"))
-        if self.path == "end_to_end":
+        if self.path not in COMPARED:
             floor = draft = None
         return {
             "path": self.path,
-            "unit": "events/s",
+            "unit": UNITS.get(self.path, "events/s"),
             "ours": _rounded(ours, 1),
             "floor": _rounded(floor, 1),
             "first_draft": _rounded(draft, 1),
@@ -98,7 +111,7 @@ class Target:
         return low and (self.at_most is None or value <= self.at_most)
 
     def __str__(self) -> str:
-        unit = "ms" if self.what.endswith("_ms") else "x"
+        unit = "ms" if self.what.endswith("_ms") else UNITS[self.path] if self.what == "ours" else "x"
         words = self.what.removesuffix("_ms").replace("_", " ")
         return f"{words} {'>=' if self.at_most is None else '<='} {self.at_least or self.at_most or 0:g} {unit}"
 
@@ -112,6 +125,11 @@ TARGETS = (
     Target("consumer", "over_first_draft", at_least=8),
     Target("end_to_end", "p50_ms", at_most=25),
     Target("end_to_end", "p99_ms", at_most=100),
+    Target("at_rest", "ours", at_most=1.9 * 1024),
+    Target("gateway_read", "p50_ms", at_most=4),
+    Target("pause", "p99_ms", at_most=1_000),
+    Target("five_services", "p99_ms", at_most=150),
+    Target("board", "p99_ms", at_most=150),
 )
 
 

@@ -77,8 +77,9 @@ class Measured:
 class Generator:
     """The load generator: told to go, it says when its measured span begins and ends."""
 
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+    def __init__(self, arguments: Sequence[str], log: Path, *, module: str = "tests.bench.load") -> None:
         self._log: IO[bytes] = log.open("ab")
+        self._module = module
         self._arguments = arguments
         self._process: asyncio.subprocess.Process | None = None
 
@@ -86,7 +87,7 @@ class Generator:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "tests.bench.load",
+            self._module,
             *self._arguments,
             cwd=REPOSITORY,
             stdin=asyncio.subprocess.PIPE,

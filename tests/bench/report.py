@@ -9,16 +9,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.figures import TARGETS, Name, PathResult, Round
+from tests.bench.figures import PATHS, TARGETS, UNITS, Name, PathName, PathResult, Round
 
 WORDS: dict[Name, str] = {"ours": "ours", "floor": "floor", "first_draft": "first draft"}
 ENOUGH_DIGITS_BELOW = 100
 
 
-def round_line(path: str, name: Name, measured: Round, verdict_words: str) -> str:
+def round_line(path: PathName, name: Name, measured: Round, verdict_words: str) -> str:
+    rate = f"  {path:<13} {WORDS[name]:<11} {measured.rate:>9,.0f} {UNITS.get(path, 'events/s'):<8}"
+    if measured.p50_ms is None or measured.p99_ms is None:
+        return rate
     return (
-        f"  {path:<10} {WORDS[name]:<11} {measured.rate:>9,.0f}/s  p50 {measured.p50_ms:>7.1f} ms  "
-        f"p99 {measured.p99_ms:>7.1f} ms  cpu {measured.cpu_ms * 1e3:>6.0f} us/event  {verdict_words}"
+        f"{rate}  p50 {measured.p50_ms:>7.1f} ms  p99 {measured.p99_ms:>7.1f} ms  "
+        f"cpu {measured.cpu_ms * 1e3:>6.0f} us/event  {verdict_words}"
     )
 
 
@@ -34,15 +37,14 @@ def write(results: Sequence[PathResult], file: Path) -> None:
     earlier = json.loads(file.read_text()) if file.exists() else []
     fresh = [result.as_json() for result in results]
     kept = [each for each in earlier if each["path"] not in {result["path"] for result in fresh}]
-    order = ["ingress", "relay", "consumer", "end_to_end"]
-    file.write_text(json.dumps(sorted([*kept, *fresh], key=lambda each: order.index(each["path"])), indent=2) + "\n")
+    file.write_text(json.dumps(sorted([*kept, *fresh], key=lambda each: PATHS.index(each["path"])), indent=2) + "\n")
 
 
 def _medians(results: Sequence[PathResult]) -> Table:
     table = Table(title="Medians over the rounds; CPU in microseconds an event", title_justify="left")
     for heading in ("path", "subject"):
         table.add_column(heading)
-    for heading in ("events/s", "of floor", "over draft", "p50 ms", "p99 ms", "cpu", "postgres", "kafka", "generator"):
+    for heading in ("a second", "of floor", "over draft", "p50 ms", "p99 ms", "cpu", "postgres", "kafka", "generator"):
         table.add_column(heading, justify="right")
     for result in results:
         shares = result.as_json()
@@ -51,7 +53,7 @@ def _medians(results: Sequence[PathResult]) -> Table:
             table.add_row(
                 result.path.replace("_", " "),
                 WORDS[name],
-                _number(result.middle(name, "rate")),
+                _number(result.middle(name, "rate")) + (" MiB" if result.path == "at_rest" else ""),
                 _number(shares["of_floor"] if ours else None),
                 _number(shares["over_first_draft"] if ours else None),
                 *(_number(result.middle(name, what)) for what in ("p50_ms", "p99_ms")),
