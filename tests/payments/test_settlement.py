@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from contracts.events import PaymentProviderEventIngested
+from contracts.events import PaymentProviderEventIngested, PayoutDescribed
 from contracts.topics import PAYMENTS_EVENTS
 from payments.main import service
 
@@ -116,6 +116,9 @@ async def test_a_month_with_a_partial_refund_is_paid_out_and_reconciled_to_the_c
         [("refund", "-5000.0"), ("charge", "10783.0")],
     )
     assert (await shop.payments.get("/payouts?unexplained=true"))["items"] == []
+    (told,) = await shop.payments.emitted(PAYMENTS_EVENTS, PayoutDescribed)
+    assert (told.data.body["change"], told.data.entity.id) == ("reconciled", shown["id"])
+    assert (told.data.before or {})["difference_minor"] is None
     lines = (await shop.payments.get("/members/mark-stevens/ledger"))["lines"]
     assert sorted((line["words"], line["amount"]["amount_minor"]) for line in lines) == [
         ("Membership charge", 11_000),

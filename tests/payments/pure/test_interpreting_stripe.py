@@ -298,6 +298,7 @@ def test_an_amount_that_is_none_is_refused_and_never_posted(type_: str, amount: 
         ({"currency": "dollars"}, "bad_currency"),
         ({"currency": None}, "bad_currency"),
         ({"currency": "a1d"}, "bad_currency"),
+        ({"currency": "zzz"}, "bad_currency"),
         ({"id": None}, "wrong_shape"),
         ({"id": 7}, "wrong_shape"),
         ({"id": "ch\u0000"}, "wrong_shape"),
@@ -317,6 +318,15 @@ def test_an_event_without_an_object_or_a_time_is_refused(type_: str) -> None:
         found = _interpreted(type_, SHOWN[type_][1](), at=at)
         assert isinstance(found, Unreadable)
         assert found.reason == "bad_time"
+
+
+def test_what_is_live_tells_nothing_to_a_set_up_that_is_not_and_the_other_way_round() -> None:
+    for livemode in (True, False):
+        event = read(payloads.stripe_event("charge.succeeded", payloads.charge(), livemode=livemode))
+        assert isinstance(interpret(event, livemode=livemode), Understood)
+        refused = interpret(event, livemode=not livemode)
+        assert isinstance(refused, Unreadable)
+        assert refused.reason == "wrong_mode"
 
 
 def test_capital_currencies_are_the_same_currency() -> None:

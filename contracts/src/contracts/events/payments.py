@@ -115,6 +115,29 @@ class InvoiceUpdated(Payload):
 
 
 @event_type(
+    "payout.described",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="payout",
+    sentence="{actor} {body.change} payout {body.reference}{body.amount: of {}}"
+    "{body.difference: which is {} more than its lines}",
+)
+class PayoutDescribed(Payload):
+    """A payout was described by its provider, without an event of the provider's telling it.
+
+    `change`: described, reconciled (its lines explain it), left unexplained. `difference` is what it is more than its
+    lines, rounded once; null while they are not known, and where they explain it.
+    """
+
+    change: Change
+    provider: Provider
+    reference: str
+    amount: Money | None = None
+    difference: Money | None = None
+    journal_ids: tuple[str, ...] = ()
+
+
+@event_type(
     "member.updated",
     version=1,
     topic=PAYMENTS_EVENTS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Final
 
-from contracts.envelope import Entity, Event, Money, Payload, Workflow
+from contracts.envelope import Actor, Entity, Event, Money, Payload, Workflow
 from contracts.events import (
     HoldState,
     InvoiceUpdated,
@@ -15,6 +15,7 @@ from contracts.events import (
     PaymentProviderEventIngested,
     PaymentRecoveryRequested,
     PaymentUpdated,
+    PayoutDescribed,
     ProviderDeliveryRejected,
     ProviderEventConflicted,
     ProviderEventReference,
@@ -94,6 +95,21 @@ EXAMPLES: Final[tuple[Event[Payload], ...]] = (
         entity=Entity(type="invoice", id=INVOICE_ID),
         workflow=COLLECTION,
         after={"state": "open", "amount_due": {"amount_minor": 11000, "currency": "AUD"}},
+    ),
+    example(
+        PayoutDescribed(
+            change="left unexplained",
+            provider="gocardless",
+            reference="PO000J3Q5X2B",
+            amount=Money(amount_minor=10850, currency="AUD"),
+            difference=Money(amount_minor=-150, currency="AUD"),
+            journal_ids=(JOURNAL_ID,),
+        ),
+        actor=Actor(kind="provider", id="gocardless", name="GoCardless"),
+        entity=Entity(type="payout", id="0198c0de-0000-7000-8000-00000000f001"),
+        workflow=Workflow(name="payout", id="0198c0de-0000-7000-8000-00000000f001"),
+        before={"state": "paid", "difference_minor": None},
+        after={"state": "paid", "difference_minor": -150},
     ),
     example(
         MemberUpdated(

@@ -58,7 +58,7 @@ def rules_of(settings: PaymentsSettings) -> Rules:
 
 def input_work(settings: PaymentsSettings) -> InputWork:
     """The work of applying inputs, by the rules of the settings."""
-    return InputWork(rules_of(settings), gocardless_livemode=settings.gocardless_livemode)
+    return InputWork(rules_of(settings), livemode=settings.livemode)
 
 
 def _worker(runtime: Runtime[PaymentsSettings]) -> Part:
@@ -113,7 +113,7 @@ def _replays(runtime: Runtime[PaymentsSettings]) -> Part:
         rules=rules_of(settings),
         retriers={NAME: input_work(settings).retry},
         pauses=pauses_of(runtime),
-        gocardless_livemode=settings.gocardless_livemode,
+        livemode=settings.livemode,
     )
     return Replays(runtime.database, means)
 

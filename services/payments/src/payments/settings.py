@@ -17,7 +17,9 @@ class PaymentsSettings(Settings):
     gocardless_webhook_secrets: SecretStr = Field(
         SecretStr(""), description="Signing secrets of GoCardless' endpoint, separated by commas; all are active"
     )
-    gocardless_livemode: bool = Field(False, description="Whether GoCardless deliveries are live; they do not say")
+    livemode: bool = Field(
+        False, description="Whether this set-up is live: GoCardless deliveries do not say, Stripe's must agree with it"
+    )
     gocardless_api_url: HttpUrl = Field("https://api.gocardless.com", description="Where GoCardless objects are read")
     gocardless_access_token: SecretStr = Field(SecretStr(""), description="Reads GoCardless payments and mandates")
     stripe_api_url: HttpUrl = Field("https://api.stripe.com", description="Where Stripe objects are read")

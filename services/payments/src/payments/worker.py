@@ -28,9 +28,9 @@ class InputWork:
 
     name = NAME
 
-    def __init__(self, rules: Rules, *, gocardless_livemode: bool) -> None:
+    def __init__(self, rules: Rules, *, livemode: bool) -> None:
         self._rules = rules
-        self._livemode = gocardless_livemode
+        self._livemode = livemode
 
     async def claim(self, tx: Transaction, limit: int) -> Claimed[Input]:
         return await inputs.claim(tx.connection, limit, livemode=self._livemode)

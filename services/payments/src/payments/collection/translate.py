@@ -12,14 +12,15 @@ from contracts.events import (
     Named,
     PaymentProviderEventIngested,
     PaymentUpdated,
+    PayoutDescribed,
     ProviderEventConflicted,
     ProviderEventReference,
     Referenced,
 )
 
-from payments.collection.domain import InvoiceView, Member, PaymentView
+from payments.collection.domain import InvoiceView, Member, PaymentView, PayoutView
 from payments.collection.store import Ids
-from payments.collection.telling import InvoiceChange, Telling, snapshot
+from payments.collection.telling import InvoiceChange, Telling, payout_snapshot, snapshot
 from payments.deliveries.domain import Provider
 from payments.deliveries.inputs import EventInput
 
@@ -104,6 +105,31 @@ def payment_updated(
 def merged(gone: PaymentView, into: PaymentView | None, ids: Ids) -> Snapshot:
     """A payment that turned out to be part of another one, as after shows it."""
     return {**snapshot(gone), "merged_into": None if into is None else ids.payment(into.key)}
+
+
+def payout_updated(
+    payout: PayoutView, payout_id: str, before: PayoutView | None, journal_ids: Sequence[str]
+) -> Draft[PayoutDescribed]:
+    """A payout was described by its provider."""
+    amount = difference = None
+    if payout.amount_minor is not None and payout.currency is not None:
+        amount = Money(amount_minor=payout.amount_minor, currency=payout.currency)
+        if payout.difference_minor:
+            difference = Money(amount_minor=payout.difference_minor, currency=payout.currency)
+    change = "described"
+    if payout.difference_minor is not None:
+        change = "left unexplained" if payout.difference_minor else "reconciled"
+    body = PayoutDescribed(
+        change=change,
+        provider=payout.key.provider,
+        reference=payout.key.id,
+        amount=amount,
+        difference=difference,
+        journal_ids=tuple(journal_ids),
+    )
+    entity, workflow = Entity(type="payout", id=payout_id), Workflow(name="payout", id=payout_id)
+    was = None if before is None else payout_snapshot(before)
+    return Draft(body, entity, workflow, before=was, after=payout_snapshot(payout))
 
 
 def invoice_updated(

@@ -88,7 +88,8 @@ async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
             batch.add(each, applied)
     journal_ids = await ledger.ids_of(tx.connection, batch.journals)
     plans = await recovery.replan(tx, list(batch.payments.values()), batch.invoices, ids, zone=rules.policy.zone)
-    outcomes = _tell(tx, given, batch, ids, journal_ids, plans)
+    payout_ids = await settlement.ids_of(tx.connection, batch.settled)
+    outcomes = _tell(tx, given, batch, _Names(ids, journal_ids, payout_ids), plans)
     views = [(view, snapshot(view)) for view in batch.payments.values()]
     now = real_now()
     await write_together(
@@ -103,7 +104,7 @@ async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
         *fetching.want(list(batch.fetches.values())),
         queue.done(given),
     )
-    await settlement.save(tx.connection, batch.settled, ids.payment)
+    await settlement.save(tx.connection, batch.settled, ids.payment, payout_ids)
     await queue.processed(tx.connection, given)
 
 
@@ -164,15 +165,20 @@ def _posted(batch: _Batch, ids: Ids) -> list[NewJournal]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Our ids of everything that a batch tells of."""
+
+    ids: Ids
+    journals: Mapping[str, str]
+    payouts: Mapping[Key, str]
+
+
 def _tell(
-    tx: Transaction,
-    given: Sequence[Input],
-    batch: _Batch,
-    ids: Ids,
-    journal_ids: Mapping[str, str],
-    plans: Changes,
+    tx: Transaction, given: Sequence[Input], batch: _Batch, names_of: _Names, plans: Changes
 ) -> Sequence[EventOutcome]:
     """Emit what each input did, in their order; returns what is to be noted on provider events."""
+    ids, journal_ids = names_of.ids, names_of.journals
     last = _last_told(batch)
     by_input = {each.pending_id: applied for each, applied in batch.applied}
     outcomes: list[EventOutcome] = []
@@ -195,7 +201,7 @@ def _tell(
                 EventOutcome(provider, each.provider_event_id, telling.outcome, telling.outcome_words, payment_id)
             )
         elif applied is not None and applied.changed:
-            _tell_changes(tx, each, applied, ids, posted)
+            _tell_changes(tx, each, applied, names_of, posted)
     plans.tell({view.key: tx.automatically(_cause(each)) for each, done in batch.applied for view in done.payments})
     return outcomes
 
@@ -225,8 +231,10 @@ def _as_provider(tx: Transaction, given: EventInput) -> Transaction:
     return tx.acting(translate.provider_actor(given.event.identity.provider), translate.cause_of(given))
 
 
-def _tell_changes(tx: Transaction, given: Input, applied: Applied, ids: Ids, journal_ids: Sequence[str]) -> None:
-    """What an input other than a provider event did to payments and invoices."""
+def _tell_changes(
+    tx: Transaction, given: Input, applied: Applied, names_of: _Names, journal_ids: Sequence[str]
+) -> None:
+    """What an input other than a provider event did to payments, invoices and payouts."""
     match given:
         case RefoldInput():
             view = tx.automatically(_cause(given))
@@ -236,8 +244,11 @@ def _tell_changes(tx: Transaction, given: Input, applied: Applied, ids: Ids, jou
             view = _as_provider(tx, given)
         case _:
             raise TypeError(f"{given!r} changes no payment")
-    _tell_payments(view, applied, ids, journal_ids, described=not isinstance(given, RefoldInput))
-    _tell_invoices(view, applied, ids)
+    _tell_payments(view, applied, names_of.ids, journal_ids, described=not isinstance(given, RefoldInput))
+    _tell_invoices(view, applied, names_of.ids)
+    for payout in applied.payouts:
+        before = applied.before.payout(payout.key)
+        view.emit(translate.payout_updated(payout, names_of.payouts[payout.key], before, journal_ids))
 
 
 def _tell_payments(

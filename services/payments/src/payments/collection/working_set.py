@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from payments.collection.codec import names
-from payments.collection.domain import Fetch, Group, Held, InvoiceView, Member, PaymentView, Policy
+from payments.collection.domain import Fetch, Group, Held, InvoiceView, Member, PaymentView, PayoutView, Policy
 from payments.collection.facts import Fact
 from payments.collection.folding import as_held, fold
 from payments.collection.objects import Key, grouped
@@ -41,8 +41,13 @@ class Applied:
 
     @property
     def changed(self) -> bool:
-        """Whether anything of a payment, an invoice or the ledger is other than before."""
-        return bool(self.journals or self.payments or self.invoices or self.retired_payments)
+        """Whether anything of a payment, an invoice, a payout or the ledger is other than before."""
+        return bool(self.journals or self.payments or self.invoices or self.retired_payments or self.payouts)
+
+    @property
+    def payouts(self) -> tuple[PayoutView, ...]:
+        """The payouts that differ from before."""
+        return tuple(each for each in self.after.payouts if self.before.payout(each.key) != each)
 
 
 class WorkingSet:

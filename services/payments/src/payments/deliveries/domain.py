@@ -44,6 +44,7 @@ class UnreadableReason(StrEnum):
     BAD_AMOUNT = "bad_amount"
     BAD_CURRENCY = "bad_currency"
     BAD_TIME = "bad_time"
+    WRONG_MODE = "wrong_mode"
 
 
 @dataclass(frozen=True, slots=True)

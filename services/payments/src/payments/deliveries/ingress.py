@@ -61,7 +61,7 @@ def doors(settings: PaymentsSettings) -> tuple[Door, ...]:
     """The doors of both providers, with the secrets that are active."""
     stripe = _secrets("stripe", split_secrets(settings.stripe_webhook_secrets))
     gocardless = _secrets("gocardless", split_secrets(settings.gocardless_webhook_secrets))
-    tolerance, livemode = settings.signature_tolerance_seconds, settings.gocardless_livemode
+    tolerance, livemode = settings.signature_tolerance_seconds, settings.livemode
     return (
         Door(
             "stripe",

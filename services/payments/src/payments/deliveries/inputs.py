@@ -234,7 +234,7 @@ async def _interpreted(
     claimed: list[Input] = []
     refused: list[Refused[Input]] = []
     for row in rows:
-        made = _input(row, deliveries, read, fetched)
+        made = _input(row, deliveries, read, fetched, livemode=livemode)
         if isinstance(made, Refused):
             refused.append(made)
         else:
@@ -298,6 +298,8 @@ def _input(
     bodies: Mapping[str, _Delivery],
     read: dict[str, Sequence[ProviderEvent | Unreadable]],
     fetched: dict[str, tuple[Key, datetime, bytes]],
+    *,
+    livemode: bool,
 ) -> Input | Refused[Input]:
     if row.kind == "refold":
         return RefoldInput(row.id, Key.parse(row.subject))
@@ -306,7 +308,7 @@ def _input(
     delivery_id = str(row.delivery_id)
     delivery, event = bodies[delivery_id], read[delivery_id][row.position]
     if isinstance(event, ProviderEvent):
-        meaning = interpret(event)
+        meaning = interpret(event, livemode=livemode)
         if not isinstance(meaning, Unreadable):
             kind = {"alternative": AlternativeInput, "conflict": ConflictInput}.get(row.kind, EventInput)
             facts = meaning.facts if isinstance(meaning, Understood) else ()

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from payments.deliveries.domain import Unreadable, UnreadableReason
+from payments.providers.currencies import CURRENCIES
 
 TEXT_MAX_CHARACTERS: Final = 255
 WORDS_MAX_CHARACTERS: Final = 500
@@ -145,7 +146,7 @@ def objects(given: Given, name: str) -> list[Given]:
 def currency(given: Given, name: str = "currency") -> str:
     """Return an ISO 4217 code in capitals; Stripe writes small letters, GoCardless capitals."""
     value = given.get(name)
-    if not isinstance(value, str) or len(value) != 3 or not (value.isascii() and value.isalpha()):
+    if not isinstance(value, str) or value.upper() not in CURRENCIES:
         raise UnreadableError(UnreadableReason.BAD_CURRENCY, f"{name} is not a currency code")
     return value.upper()
 

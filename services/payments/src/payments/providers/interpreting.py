@@ -67,9 +67,12 @@ class NotUnderstood:
 Interpretation = Understood | NotUnderstood | Unreadable
 
 
-def interpret(event: ProviderEvent) -> Interpretation:
-    """Return the facts of an event."""
+def interpret(event: ProviderEvent, *, livemode: bool = False) -> Interpretation:
+    """Return the facts of an event. What is live tells nothing to a set-up that is not, and the other way round."""
     try:
+        if event.identity.livemode is not livemode:
+            kind = "live" if event.identity.livemode else "a test"
+            raise UnreadableError(UnreadableReason.WRONG_MODE, f"the event is {kind}, this set-up is not")
         match event.identity.provider:
             case "stripe":
                 return _stripe(event)

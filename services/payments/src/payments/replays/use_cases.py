@@ -49,7 +49,7 @@ class Means:
     rules: Rules
     retriers: Mapping[str, Retrier]
     pauses: Pauses
-    gocardless_livemode: bool
+    livemode: bool
 
 
 async def request(
@@ -182,7 +182,7 @@ async def _input(tx: Transaction, means: Means, item: Item) -> EventInput | str:
     """The event as an input; one that was applied before only adds its facts. What is wrong with it, otherwise."""
     kind = "alternative" if item.applied else "event"
     row = _Row(-item.number, kind, item.delivery_id, item.position, item.provider_event_id)
-    claimed = await inputs.interpreted(tx.connection, [row], livemode=means.gocardless_livemode)
+    claimed = await inputs.interpreted(tx.connection, [row], livemode=means.livemode)
     for refused in claimed.refused:
         return describe(refused.error)
     (given,) = claimed.items

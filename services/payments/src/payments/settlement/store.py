@@ -105,25 +105,36 @@ def _changed(before: Mapping[Key, V], after: Mapping[Key, V]) -> dict[Key, V]:
     return {key: each for key, each in after.items() if before.get(key) != each}
 
 
-async def save(connection: AsyncConnection, settled: Settled, payment_id: Callable[[Key], str]) -> None:
+async def ids_of(connection: AsyncConnection, settled: Settled) -> dict[Key, str]:
+    """Our ids of the payouts that changed: those that are stored, and new ones for those that will be."""
+    if not settled.payouts:
+        return {}
+    rows = await _PAYOUT_IDS.all(connection, {"keys": [key.text for key in settled.payouts]})
+    known = {row.key: str(row.id) for row in rows}
+    return {key: known.get(key.text) or new_id() for key in settled.payouts}
+
+
+async def save(
+    connection: AsyncConnection, settled: Settled, payment_id: Callable[[Key], str], payout_ids: Mapping[Key, str]
+) -> None:
     """Write what changed, in the order of keys. `payment_id` gives our id of a payment, which is saved before."""
     refunds = [_refund(settled.refunds[key], payment_id) for key in sorted(settled.refunds)]
     disputes = [_dispute(settled.disputes[key], payment_id) for key in sorted(settled.disputes)]
     await _SAVE_REFUNDS.each(connection, refunds)
     await _SAVE_DISPUTES.each(connection, disputes)
     if settled.payouts:
-        await _save_payouts(connection, [settled.payouts[key] for key in sorted(settled.payouts)])
+        await _save_payouts(connection, [settled.payouts[key] for key in sorted(settled.payouts)], payout_ids)
 
 
-async def _save_payouts(connection: AsyncConnection, views: Sequence[PayoutView]) -> None:
-    await _SAVE_PAYOUTS.each(connection, [_payout(each) for each in views])
+async def _save_payouts(
+    connection: AsyncConnection, views: Sequence[PayoutView], payout_ids: Mapping[Key, str]
+) -> None:
+    await _SAVE_PAYOUTS.each(connection, [{**_payout(each), "id": payout_ids[each.key]} for each in views])
     listed = [each for each in views if each.listed_tenths is not None]
     if not listed:
         return
-    rows = await _PAYOUT_IDS.all(connection, {"keys": [each.key.text for each in listed]})
-    ids = {row.key: row.id for row in rows}
-    lines = [(ids[each.key.text], number, item) for each in listed for number, item in enumerate(each.items, 1)]
-    await _FORGET_ITEMS.all(connection, {"payouts": list(ids.values())})
+    lines = [(payout_ids[each.key], number, item) for each in listed for number, item in enumerate(each.items, 1)]
+    await _FORGET_ITEMS.all(connection, {"payouts": [payout_ids[each.key] for each in listed]})
     columns = {
         "payouts": [payout for payout, _, _ in lines],
         "lines": [number for _, number, _ in lines],
