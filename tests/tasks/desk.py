@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,14 +94,10 @@ class Desk:
             for event in sorted(events.values(), key=lambda event: (event.subject, event.data.body["task"]["version"]))
         ]
 
-    async def settled_at(self, instant: datetime) -> None:
-        """Wait until the service's own business clock has come to `instant`."""
-        clock = self.service.runtime.clock
-        await eventually(clock.now, lambda now: now >= instant)
-
-    def passes(self, time: timedelta) -> None:
-        """Business time moves on."""
+    async def passes(self, time: timedelta) -> None:
+        """Let business time run ahead of real time by `time`, and wait until the service knows."""
         write_offset(self.clock_file, time)
+        await eventually(lambda: self.service.runtime.clock.offset, lambda offset: offset == time)
 
 
 def _event(payload: type[Payload], body: Payload, entity: Entity, actor: Actor) -> Event[Payload]:

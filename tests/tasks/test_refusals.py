@@ -135,9 +135,9 @@ async def test_a_task_is_taken_back_assigned_and_opened_again(desk: Desk) -> Non
     assert (task["state"], task["ended"]["reason"]) == ("cancelled", "she is ill")
     task = await desk.does(task, "reopen", {"reason": "she is well"})
     assert (task["state"], task["owner"]["name"], task["priority"]) == ("claimed", "Coach Sarah", "urgent")
-    desk.passes(timedelta(days=1))
+    await desk.passes(timedelta(days=1))
     task = await desk.does(task, "complete", {"code": "arrived"}, by=SARAH)
-    desk.passes(timedelta(days=40))
+    await desk.passes(timedelta(days=40))
     late = await desk.tries(task, "reopen", {"reason": "too late"})
     assert (late.status_code, late.json()["type"]) == (409, "/problems/too-late-to-reopen")
     task = await desk.does(task, "enter-in-error", {"reason": "another Isla"})
@@ -149,7 +149,7 @@ async def test_a_block_ends_when_its_time_has_come_once(desk: Desk) -> None:
     task = await desk.opened(blocked={"code": "waiting_for_member", "until": until.isoformat()})
     assert task["blocked"]["until"][:19] == until.isoformat()[:19]
 
-    desk.passes(timedelta(days=10))
+    await desk.passes(timedelta(days=10))
 
     async def seen() -> Any:
         return (await desk.get(f"/tasks/{task['id']}"))["blocked"]
