@@ -44,7 +44,17 @@ SCENARIOS: Mapping[str, Callable[[str], Events]] = {
     "17: joined by the invoice payment alone": lambda name: _only(
         (*ONE_TRIPLE, "invoice_payment.paid"), card_payment(name, at=AT, version=samples.BASIL)
     ),
+    "7, 8, 18: refunded in parts": lambda name: _returned(name, refunds=(3_333, 3_333, 4_334)),
+    "9: disputed and won": lambda name: _returned(name, verdict="won"),
+    "9: disputed and lost": lambda name: _returned(name, verdict="lost"),
 }
+CLEARED = {"7, 8, 18: refunded in parts": 0, "9: disputed and lost": -2_500}
+"""What a payment leaves with Stripe, where that is not all of it."""
+
+
+def _returned(name: str, **how: Any) -> Events:
+    events = samples.stripe_return(name, customer="cus_mark", amount_minor=11_000, at=AT, **how)
+    return [event for event in events if event["type"] not in ("payment_intent.created", "charge.refunded")]
 
 
 def _only(types: Iterable[str], events: Events) -> Events:
@@ -102,7 +112,7 @@ async def test_every_order_over_two_workers_gives_the_same(idle: Payments, scena
     states = await idle.rows("SELECT DISTINCT state, awaiting FROM payments.payments WHERE NOT superseded")
     assert states == [("succeeded", [])]
     cleared = "SELECT amount_minor FROM payments.balances WHERE account = '1200 clearing:stripe'"
-    assert await idle.rows(cleared) == [(11000 * ORDERS,)]
+    assert await idle.rows(cleared) == [(CLEARED.get(scenario, 11_000) * ORDERS,)]
 
 
 def _order(events: Events, chance: random.Random) -> Events:
@@ -147,7 +157,8 @@ async def _views(payments: Payments, made: Sequence[Events]) -> list[dict[str, l
 def _ids(event: Mapping[str, Any]) -> list[str]:
     """What this event's object is known by, here and in others; objects of one kind tell the same."""
     shown = event["data"]["object"]
-    return [value for value in (shown["id"], shown.get("number"), shown.get("receipt_number")) if value]
+    moved = [entry["id"] for entry in shown.get("balance_transactions", ())]
+    return [*moved, *(value for value in (shown["id"], shown.get("number"), shown.get("receipt_number")) if value)]
 
 
 async def test_events_that_are_repeated_while_two_workers_apply_them_wait_for_nobody_in_a_ring(idle: Payments) -> None:

@@ -7,8 +7,9 @@ They are made by the same code that the running simulator uses. The same `name` 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from datetime import datetime
+import itertools
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 import orjson
@@ -19,10 +20,11 @@ from simulator.gocardless.objects import Payment
 from simulator.gocardless.organisation import Organisation
 from simulator.ids import Ids
 from simulator.signing import gocardless_signature, stripe_signature
-from simulator.stripe import billing, payments
+from simulator.stripe import billing, disputes, payments
 from simulator.stripe.account import DEFAULT_API_VERSION, Account, CardDeclinedError, render_event
 from simulator.stripe.objects import Event as StripeEvent
 from simulator.stripe.objects import Origin
+from simulator.stripe.refunds import create as refund
 
 Json = dict[str, Any]
 BASIL: Final = DEFAULT_API_VERSION
@@ -71,6 +73,41 @@ def stripe_payment(
             except CardDeclinedError:
                 continue
     return [render_event(event, api_version, pending_webhooks=1, account=connected_account) for event in made]
+
+
+def stripe_return(
+    name: str,
+    *,
+    customer: str,
+    amount_minor: int,
+    at: datetime,
+    refunds: Sequence[int] = (),
+    verdict: Literal["won", "lost"] | None = None,
+    api_version: str = BASIL,
+) -> list[Json]:
+    """Return the events of a card payment and of what takes it back, each step a minute after the one before.
+
+    `refunds` are amounts, `verdict` how a dispute about the whole of it ends (None: there is none).
+    """
+    made: list[StripeEvent] = []
+    minutes = itertools.count()
+    now = [at]
+    account = Account(Ids(name), lambda: now[0], api_version=api_version)
+    payer = account.create_customer(Origin(), customer_id=customer, payment_method="pm_card_visa")
+    account.publish = made.append
+    by = Origin(account.ids.stripe("req"), f"{name}-key")
+    intent = payments.create(account, by, amount=amount_minor, currency="aud", customer=customer)
+    charge = payments.confirm(account, by, intent, payer.default_payment_method)
+    steps: list[Callable[[], object]] = [
+        functools.partial(refund, account, by, charge=charge.id, amount=amount) for amount in refunds
+    ]
+    if verdict is not None:
+        steps.append(functools.partial(disputes.open_, account, charge))
+        steps.append(lambda: disputes.decide(account, next(iter(account.book.disputes.values())), verdict))
+    for step in steps:
+        now[0] = at + timedelta(minutes=1 + next(minutes))
+        step()
+    return [render_event(event, api_version, pending_webhooks=1) for event in made]
 
 
 def gocardless_payment(
