@@ -53,7 +53,13 @@ _PAUSES: WeakKeyDictionary[Runtime[PaymentsSettings], Pauses] = WeakKeyDictionar
 
 def rules_of(settings: PaymentsSettings) -> Rules:
     """How money is booked, by the settings."""
-    return Rules(Policy(gst_registered=settings.gst_registered, zone=ZoneInfo(settings.business_timezone)))
+    return Rules(
+        Policy(
+            gst_registered=settings.gst_registered,
+            basis=settings.gst_basis,
+            zone=ZoneInfo(settings.business_timezone),
+        )
+    )
 
 
 def input_work(settings: PaymentsSettings) -> InputWork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chassis.settings import HttpUrl, Settings
@@ -44,7 +45,10 @@ class PaymentsSettings(Settings):
     worker_batch_max_events: int = Field(200, ge=1, le=2_000, description="Events that a worker takes at once")
     verify_every_seconds: float = Field(600.0, gt=0, description="How often the ledger is verified")
     business_timezone: str = Field("Australia/Sydney", description="Time zone of business days")
-    gst_registered: bool = Field(True, description="Whether implied invoices carry GST")
+    gst_registered: bool = Field(True, description="Whether the business is registered for GST")
+    gst_basis: Literal["accrual", "cash"] = Field(
+        "accrual", description="When GST is owed: with the invoice (accrual), or with the money (cash)"
+    )
 
     @field_validator("stripe_webhook_secrets", "gocardless_webhook_secrets")
     @classmethod

@@ -10,7 +10,9 @@ from functools import cache
 from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from payments.collection.facts import (
+    Banked,
     ChargeTold,
+    CreditApplied,
     CreditNoteTold,
     DebitDescribed,
     DebitTold,
@@ -20,11 +22,15 @@ from payments.collection.facts import (
     IntentTold,
     InvoicePaymentTold,
     InvoiceTold,
+    Matched,
     Noticed,
+    PaidOutside,
     PayoutListed,
     PayoutTold,
     Pointed,
     RefundTold,
+    Withdrawn,
+    WrittenOff,
 )
 from payments.collection.objects import Key
 
@@ -43,6 +49,12 @@ KINDS: Final[Mapping[str, type[Fact]]] = {
     "credit_note_told": CreditNoteTold,
     "noticed": Noticed,
     "pointed": Pointed,
+    "written_off": WrittenOff,
+    "paid_outside": PaidOutside,
+    "credit_applied": CreditApplied,
+    "matched": Matched,
+    "banked": Banked,
+    "withdrawn": Withdrawn,
 }
 _KIND_OF: Final = {fact: kind for kind, fact in KINDS.items()}
 assert set(_KIND_OF) == set(get_args(Fact)), "every fact needs a kind"  # noqa: S101 - a registry asserts itself

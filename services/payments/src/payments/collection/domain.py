@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from payments.collection.facts import DisputeStatus, Failure, PayoutItem
+from payments.collection.facts import CreditApplied, DisputeStatus, Failure, PaidOutside, PayoutItem, WrittenOff
 from payments.collection.objects import Key
 
 PaymentState = Literal[
@@ -23,6 +23,7 @@ Awaiting = Literal["awaiting payment", "awaiting customer", "awaiting order", "a
 RefundState = Literal["pending", "paid", "failed", "canceled", "refused"]
 PayoutState = Literal["created", "paid", "failed", "canceled"]
 Supply = Literal["taxable", "gst_free"]
+Basis = Literal["accrual", "cash"]
 _SYDNEY: Final = ZoneInfo("Australia/Sydney")
 
 
@@ -45,12 +46,14 @@ class Policy:
     """The settings that decide how money is booked, none of which a provider can tell.
 
     `implied` is what a payment without an invoice is taken to pay for, `unstated` what an invoice is taken to be
-    about when Stripe states no tax on it. GST exists in the home currency alone, and only for the registered. A day,
-    such as the one by which an invoice is due, is a day of the business' own `zone`.
+    about when Stripe states no tax on it. GST exists in the home currency alone, and only for the registered. On the
+    cash `basis` it is owed once the money is in, and deferred until then. A day, such as the one by which an invoice
+    is due, is a day of the business' own `zone`.
     """
 
     home_currency: str = "AUD"
     gst_registered: bool = True
+    basis: Basis = "accrual"
     implied: Supply = "taxable"
     unstated: Supply = "taxable"
     zone: ZoneInfo = _SYDNEY
@@ -166,6 +169,7 @@ class PayoutView:
 
     `listed_tenths` is what its lines add up to, None until they were read; `difference_minor` what the payout is more
     than them, rounded once: 0 where it is explained. Fees are set where they are told by the payout (GoCardless).
+    `banked_at` is when staff found it on the bank's statement.
     """
 
     key: Key
@@ -175,6 +179,7 @@ class PayoutView:
     created_at: datetime | None = None
     ended_at: datetime | None = None
     arrives_on: date | None = None
+    banked_at: datetime | None = None
     automatic: bool = True
     reference: str | None = None
     items: tuple[PayoutItem, ...] = ()
@@ -190,7 +195,8 @@ class PaymentView:
 
     `amount_minor` is None until an object that states it is known. `movements` are what the ledger posts from.
     `failure` is why the latest attempt failed, None where the payment stands as succeeded. `owed_since` is when
-    collecting began, and is set where that alone proves a debt (a direct debit that was submitted).
+    collecting began, and is set where that alone proves a debt (a direct debit that was submitted). `matched` is whose
+    it is by a decision of staff.
     """
 
     key: Key
@@ -215,6 +221,7 @@ class PaymentView:
     refunds: tuple[RefundView, ...] = ()
     disputes: tuple[DisputeView, ...] = ()
     warned: bool = False
+    matched: Member | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +229,8 @@ class InvoiceView:
     """One invoice, real or implied by a payment that came without any.
 
     `gst_rule` says where `gst_minor` comes from: `stated` by the provider, `inclusive_half_up` (one eleventh of the
-    whole invoice, half a cent up), or `none`. `payments` are those known to be for it.
+    whole invoice, half a cent up), or `none`. `payments` are those known to be for it; the last three are decisions of
+    staff, in the order of their effect.
     """
 
     key: Key
@@ -242,6 +250,9 @@ class InvoiceView:
     payments: tuple[Key, ...] = ()
     voided_at: datetime | None = None
     credit_notes: tuple[CreditNoteView, ...] = ()
+    written_off: tuple[WrittenOff, ...] = ()
+    outside: tuple[PaidOutside, ...] = ()
+    credits: tuple[CreditApplied, ...] = ()
 
     @property
     def reference(self) -> str:

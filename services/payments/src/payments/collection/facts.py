@@ -1,4 +1,4 @@
-"""Facts: what provider events and fetched objects tell, one frozen value each.
+"""Facts: what provider events, fetched objects and decisions of staff tell, one frozen value each.
 
 A fact is about one object and names others. It is the same whatever order facts arrive in, and a set of facts is all
 that the fold ever sees. `told` says who told it and when *at the provider*; it is never our clock.
@@ -29,7 +29,8 @@ PayoutOutcome = Literal["created", "paid", "failed", "canceled", "reconciled", "
 class Told:
     """Which event told it: the provider's id and type, and the provider's time of it.
 
-    A fetched object has the type `fetched` and as id whatever the reader was given; `at` is when it was read.
+    A fetched object has the type `fetched` and as id whatever the reader was given; `at` is when it was read. A
+    decision of staff has the name of its command as type and the command's id; `at` is when it takes effect.
     """
 
     event_id: str
@@ -297,6 +298,65 @@ class Pointed:
     to: Key
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenOff:
+    """Staff gave up an invoice, which is `of` or implied by the payment `of`. No amount: all that is due by then."""
+
+    told: Told
+    of: Key
+    amount_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaidOutside:
+    """Staff received money for an invoice outside every provider, at `told.at`. `how`: cash, bank transfer, ..."""
+
+    told: Told
+    of: Key
+    amount_minor: int
+    currency: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreditApplied:
+    """Staff used a member's credit to pay an invoice."""
+
+    told: Told
+    of: Key
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Two people agree whose a payment is, and what it is for: `to` is an invoice, or a payment that implies one."""
+
+    told: Told
+    payment: Key
+    member_id: str
+    member_name: str
+    to: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Banked:
+    """A payout stood on the bank's statement at `told.at`."""
+
+    told: Told
+    payout: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A decision of staff about `of` was a mistake: whatever it was, it counts no more."""
+
+    told: Told
+    of: Key
+    decision: str
+
+
+Decision = WrittenOff | PaidOutside | CreditApplied | Matched | Banked | Withdrawn
 Fact = (
     ChargeTold
     | IntentTold
@@ -312,4 +372,5 @@ Fact = (
     | CreditNoteTold
     | Noticed
     | Pointed
+    | Decision
 )

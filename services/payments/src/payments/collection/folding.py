@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from payments.collection import decisions
 from payments.collection.cards import fold_cards
 from payments.collection.codec import names
 from payments.collection.debits import fold_debits
@@ -37,15 +38,18 @@ F = TypeVar("F", bound=Fact)
 
 def fold(facts: Collection[Fact], members: Members, policy: Policy) -> Group:
     """Return what the facts tell. `facts` must be closed: all facts about every grouped object that they name."""
+    decided = decisions.standing(facts)
     payments, fetches = _payments(facts)
+    payments = decisions.match(payments, decided)
     charges, entries = _only(ChargeTold, facts), fold_entries(_only(EntryTold, facts))
     returned = attach(payments, _only(RefundTold, facts), _only(DisputeTold, facts), entries, charges)
     notes = credit_notes(_only(CreditNoteTold, facts))
     folded = fold_invoices(_only(InvoiceTold, facts), returned.payments, notes, members, policy)
+    folded = decisions.settle(folded, returned.payments, decided)
     by_key = {invoice.key: invoice for invoice in folded}
     sorted_payments = sorted(returned.payments, key=lambda each: each.key)
     told_payouts = _only(PayoutTold, facts)
-    payouts = fold_payouts(told_payouts, _only(PayoutListed, facts))
+    payouts = fold_payouts(told_payouts, _only(PayoutListed, facts), decisions.banked(decided))
     fetches += [*returned.fetches, *missing_fees(charges, entries), *missing_payouts(payouts, told_payouts)]
     return Group(
         payments=tuple(_owned(payment, by_key, members) for payment in sorted_payments),
@@ -115,9 +119,9 @@ def _only(kind: type[F], facts: Collection[Fact]) -> list[F]:
 
 
 def _owned(payment: PaymentView, invoices: Mapping[Key, InvoiceView], members: Members) -> PaymentView:
-    """Give the payment its member: who owes the invoice, else its own customer. Without one it waits."""
+    """Give the payment its member: who owes its invoice, else whose it is by decision or customer. Else it waits."""
     invoice = invoices.get(payment.invoice) if payment.invoice else None
-    member = invoice.member if invoice else None
+    member = (invoice.member if invoice else None) or payment.matched
     if member is None and payment.customer is not None:
         member = members.get(payment.customer)
     return _of(member, replace(payment, invoice=payment.invoice if invoice else None))

@@ -131,11 +131,13 @@ def _state(outcomes: Collection[InvoiceOutcome]) -> InvoiceState:
 
 
 def _member(customer: Key | None, paying: Sequence[PaymentView], members: Members) -> Member | None:
-    """Return who owes the invoice: its customer, or whoever is known to have paid it."""
+    """Return who owes the invoice: its customer, or whoever is known to have paid it, by reference or by a decision."""
     if customer is not None and customer in members:
         return members[customer]
     payers = sorted(payment.customer for payment in paying if payment.customer in members and payment.customer)
-    return members[payers[0]] if payers else None
+    if payers:
+        return members[payers[0]]
+    return min((each.matched for each in paying if each.matched), key=lambda each: each.id, default=None)
 
 
 def implied_key(payment: Key) -> Key:
@@ -159,14 +161,17 @@ def _owed(payment: PaymentView) -> tuple[datetime, int, str] | None:
 
 
 def _implied(key: Key, paying: Sequence[PaymentView], members: Members, policy: Policy) -> InvoiceView | None:
-    owed = [(payment, proof) for payment in paying if (proof := _owed(payment)) is not None]
+    # What staff matched to an invoice that another payment implies pays it, and adds nothing to it.
+    own = [each for each in paying if key.kind != IMPLIED or implied_key(each.key) == key]
+    owed = [(payment, proof) for payment in own if (proof := _owed(payment)) is not None]
     if not owed:
         return None
     since, _, currency = min(proof for _, proof in owed)
     total = sum(amount for _, (_, amount, own) in owed if own == currency)
     gst, rule = gst_of(total, currency, None, policy.implied, policy)
     settled = [payment for payment, _ in owed if payment.state in ("succeeded", "paid_out")]
-    customer = min((payment.customer for payment in paying if payment.customer), default=None)
+    customer = min((payment.customer for payment in own if payment.customer), default=None)
+    said = min((each.matched for each in own if each.matched), key=lambda each: each.id, default=None)
     return InvoiceView(
         key=key,
         state="paid" if len(settled) == len(owed) else "open",
@@ -177,7 +182,7 @@ def _implied(key: Key, paying: Sequence[PaymentView], members: Members, policy: 
         currency=currency,
         issued_at=since,
         customer=customer,
-        member=_member(customer, paying, members),
+        member=said or _member(customer, own, members),
         paid_at=max(each.succeeded_at for p in settled for each in p.movements if each.succeeded_at)
         if len(settled) == len(owed)
         else None,

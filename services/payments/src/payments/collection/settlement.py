@@ -7,8 +7,9 @@ its lines is its difference: 0 where it is explained, and otherwise the amount t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from payments.collection.domain import EntryView, Fetch, PayoutState, PayoutView
@@ -64,15 +65,19 @@ def missing_fees(charges: Collection[ChargeTold], entries: Collection[EntryView]
     return [Fetch(key, why, _FEE_KNOWN_WITHIN_SECONDS) for key in sorted(named - known)]
 
 
-def fold_payouts(told: Collection[PayoutTold], listed: Collection[PayoutListed]) -> tuple[PayoutView, ...]:
-    """Return the payouts, sorted by key."""
+def fold_payouts(
+    told: Collection[PayoutTold], listed: Collection[PayoutListed], banked: Mapping[Key, datetime]
+) -> tuple[PayoutView, ...]:
+    """Return the payouts, sorted by key. `banked` is when staff found each on the bank's statement."""
     found: dict[Key, list[PayoutTold]] = defaultdict(list)
     for fact in told:
         found[fact.payout].append(fact)
     lines: dict[Key, list[PayoutListed]] = defaultdict(list)
     for listing in listed:
         lines[listing.payout].append(listing)
-    return tuple(_payout(key, found[key], lines[key]) for key in sorted({*found, *lines}))
+    return tuple(
+        replace(_payout(key, found[key], lines[key]), banked_at=banked.get(key)) for key in sorted({*found, *lines})
+    )
 
 
 def _payout(key: Key, told: Sequence[PayoutTold], listed: Sequence[PayoutListed]) -> PayoutView:

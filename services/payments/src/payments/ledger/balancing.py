@@ -11,6 +11,7 @@ from datetime import datetime
 
 from payments.collection.domain import EntryView, Group, PaymentView, PayoutView, Policy
 from payments.ledger.domain import (
+    BANK,
     DISPUTE_FEES,
     GST_INPUT_CREDITS,
     PAYOUT_IN_TRANSIT,
@@ -47,8 +48,15 @@ def paid_out(group: Group, policy: Policy) -> Iterator[Derived]:
         back = (Entry(held, currency, amount), Entry(PAYOUT_IN_TRANSIT, currency, -amount))
         if amount:
             yield _of(payout, "payout", payout.created_at, sent, "Payout to the bank")
+        stood = (Entry(BANK, currency, amount), Entry(PAYOUT_IN_TRANSIT, currency, -amount))
+        if amount and payout.banked_at is not None:
+            at = max(payout.banked_at, payout.created_at)
+            yield _of(payout, "payout_banked", at, stood, "Payout on the bank's statement")
         if amount and payout.ended_at is not None:
-            at = max(payout.ended_at, payout.created_at)
+            at = max(payout.ended_at, payout.banked_at or payout.created_at, payout.created_at)
+            if payout.banked_at is not None:
+                left = tuple(Entry(each.account, currency, -each.amount_minor) for each in stood)
+                yield _of(payout, "payout_unbanked", at, left, "Payout gone from the bank", reverses="payout_banked")
             yield _of(payout, "payout_failed", at, back, "Payout came back", reverses="payout")
         cost = _cost(currency, payout.fee_minor, payout.gst_minor, PROVIDER_FEES, policy)
         if payout.fee_minor:
@@ -104,10 +112,16 @@ def _disputed(entry: EntryView, payment: PaymentView | None, policy: Policy) -> 
         subject=entry.key,
         effective_at=entry.at,
         entries=tuple(each for each in moved if each.amount_minor),
-        words="Disputed funds taken" if entry.amount_minor < 0 else "Disputed funds returned",
+        words=_dispute_words(entry),
         payment=payment.key if payment else None,
         invoice=payment.invoice if payment else None,
     )
+
+
+def _dispute_words(entry: EntryView) -> str:
+    if entry.amount_minor == 0:
+        return "Fee of a dispute" if entry.fee_minor > 0 else "Fee of a dispute returned"
+    return "Disputed funds taken" if entry.amount_minor < 0 else "Disputed funds returned"
 
 
 def _cost(currency: str, cost: int, gst: int, account: str, policy: Policy) -> tuple[Entry, ...]:

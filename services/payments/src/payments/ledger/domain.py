@@ -16,12 +16,17 @@ from payments.collection.objects import Key
 from payments.deliveries.domain import Provider
 
 Phase = Literal["pending", "posted"]
-TaxCode = Literal["GST", "FRE", "N-T"]
+TaxCode = Literal["GST", "GST-DEC", "GST-INC", "FRE", "N-T"]
+"""GST-DEC and GST-INC are adjustments of GST that was owed before: decreasing and increasing ones."""
 JournalKind = Literal["original", "reversal", "correction"]
 SOURCE: Final = "facts"
 
 REVENUE: Final = "4100 membership_revenue"
 GST_PAYABLE: Final = "2100 gst_payable"
+GST_DEFERRED: Final = "2150 gst_deferred"
+BANK: Final = "1300 bank"
+BAD_DEBTS: Final = "5200 bad_debts"
+BAD_DEBTS_RECOVERED: Final = "4300 bad_debts_recovered"
 OTHER_RECEIPTS: Final = "1290 other_receipts"
 PAYOUT_IN_TRANSIT: Final = "1250 payout_in_transit"
 GST_INPUT_CREDITS: Final = "1400 gst_input_credits"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from payments.collection.domain import Movement, PaymentView, RefundView
+from payments.collection.domain import DisputeView, Movement, PaymentView, RefundView
 from payments.ledger.domain import (
     Derived,
     Entry,
@@ -21,17 +21,17 @@ _METHODS: Final = {"card": "by card", "au_becs_debit": "by direct debit", "link"
 Part = tuple[str, int, TaxCode]
 
 
-def moved(
-    payment: PaymentView, movement: Movement, credited: Sequence[tuple[str, int]], *, taken_back: bool
-) -> Derived:
-    """Return the journal of money that came in, or of its being taken back. `credited` are its accounts and parts."""
+def moved(payment: PaymentView, movement: Movement, lines: Sequence[Part], *, taken_back: bool) -> Derived:
+    """Return the journal of money that came in, or of its being taken back. `lines` are all but clearing's, signed."""
     at = movement.reversed_at if taken_back else movement.succeeded_at
     assert at is not None  # noqa: S101 - the caller has looked
+    amount = -movement.amount_minor if taken_back else movement.amount_minor
+    held = Entry(clearing(payment.key.provider), movement.currency, amount)
     return Derived(
         economic_key=_economic("reversal" if taken_back else "payment", movement),
         subject=movement.subject,
         effective_at=at,
-        entries=_pair(movement, clearing(payment.key.provider), credited, "posted", -1 if taken_back else 1),
+        entries=(held, *entries_of(movement.currency, lines)),
         words=_words(payment, movement, taken_back=taken_back),
         kind="reversal" if taken_back else "original",
         reverses=_economic("payment", movement) if taken_back else None,
@@ -39,6 +39,11 @@ def moved(
         invoice=payment.invoice,
         member_id=payment.member.id if payment.member else None,
     )
+
+
+def entries_of(currency: str, lines: Sequence[Part]) -> tuple[Entry, ...]:
+    """Return the entries of signed lines; a line of nothing is none."""
+    return tuple(Entry(account, currency, amount, "posted", code) for account, amount, code in lines if amount)
 
 
 def pending(payment: PaymentView, movement: Movement, counter: str) -> Iterator[Derived]:
@@ -72,7 +77,7 @@ def refunded(payment: PaymentView, refund: RefundView, debited: Sequence[Part], 
         return
     currency, amount = refund.currency, refund.amount_minor or 0
     requested = (
-        *(Entry(account, currency, part, "posted", code) for account, part, code in debited if part),
+        *entries_of(currency, debited),
         Entry(payable, currency, -amount),
     )
     given_up = tuple(Entry(each.account, currency, -each.amount_minor, "posted", each.tax_code) for each in requested)
@@ -109,24 +114,26 @@ def posts(payment: PaymentView, refund: RefundView) -> bool:
     return came_in and bool(refund.amount_minor) and refund.state != "refused"
 
 
-def lost(payment: PaymentView, debited: str) -> Iterator[Derived]:
-    """Yield what a lost dispute leaves: the debt stands, the provider keeps what it held."""
-    for dispute in payment.disputes:
-        if dispute.lost_at is None or dispute.taken_minor <= 0:
-            continue
-        yield Derived(
-            economic_key=f"dispute_lost:{dispute.key.text}",
-            subject=dispute.key,
-            effective_at=dispute.lost_at,
-            entries=(
-                Entry(debited, dispute.entries[0].currency, dispute.taken_minor),
-                Entry(dispute_held(payment.key.provider), dispute.entries[0].currency, -dispute.taken_minor),
-            ),
-            words="Dispute lost",
-            payment=payment.key,
-            invoice=payment.invoice,
-            member_id=payment.member.id if payment.member else None,
-        )
+def lost_disputes(payment: PaymentView) -> Iterator[DisputeView]:
+    """Yield the disputes that were decided against us and took money that was not given back."""
+    yield from (each for each in payment.disputes if each.lost_at is not None and each.taken_minor > 0)
+
+
+def lost(payment: PaymentView, dispute: DisputeView, lines: Sequence[Part]) -> Derived:
+    """Return what a lost dispute leaves: the debt stands, the provider keeps what it held. `lines` are what is owed."""
+    assert dispute.lost_at is not None  # noqa: S101 - the caller has looked
+    currency = dispute.entries[0].currency
+    held = Entry(dispute_held(payment.key.provider), currency, -dispute.taken_minor)
+    return Derived(
+        economic_key=f"dispute_lost:{dispute.key.text}",
+        subject=dispute.key,
+        effective_at=dispute.lost_at,
+        entries=(*entries_of(currency, lines), held),
+        words="Dispute lost",
+        payment=payment.key,
+        invoice=payment.invoice,
+        member_id=payment.member.id if payment.member else None,
+    )
 
 
 def _pair(

@@ -13,6 +13,7 @@ from payments.collection.domain import Group, InvoiceView, PaymentView, Policy
 from payments.collection.objects import Key
 from payments.ledger.balancing import entered, paid_out
 from payments.ledger.domain import (
+    GST_DEFERRED,
     GST_PAYABLE,
     REVENUE,
     Derived,
@@ -22,8 +23,9 @@ from payments.ledger.domain import (
     refunds_payable,
     unidentified,
 )
-from payments.ledger.moving import lost, moved, pending, refunded
-from payments.ledger.settling import settle, tax_code
+from payments.ledger.moving import lost, lost_disputes, moved, pending, refunded
+from payments.ledger.settling import settle
+from payments.ledger.walking import tax_code
 
 
 def derive(group: Group, policy: Policy) -> tuple[Derived, ...]:
@@ -43,7 +45,7 @@ def derive(group: Group, policy: Policy) -> tuple[Derived, ...]:
         for payment in matching:
             for movement in payment.movements:
                 found += pending(payment, movement, receivable(invoice.member.id))
-        found += settle(invoice, matching, policy)
+        found += settle(invoice, matching, _subject(invoice, paying[invoice.key]), policy)
     for payment in group.payments:
         if payment.key not in settled:
             found += _unmatched(payment)
@@ -58,7 +60,7 @@ def _issued(invoice: InvoiceView, paying: Sequence[PaymentView], policy: Policy)
     lines: tuple[tuple[str, int, TaxCode], ...] = (
         (receivable(invoice.member.id), invoice.total_minor, "N-T"),
         (REVENUE, invoice.gst_minor - invoice.total_minor, taxed),
-        (GST_PAYABLE, -invoice.gst_minor, taxed),
+        (GST_DEFERRED if policy.basis == "cash" else GST_PAYABLE, -invoice.gst_minor, taxed),
     )
     yield Derived(
         economic_key=f"invoice:{invoice.key.text}",
@@ -84,8 +86,10 @@ def _unmatched(payment: PaymentView) -> Iterator[Derived]:
         yield from pending(payment, movement, waiting)
         for taken_back, at in ((False, movement.succeeded_at), (True, movement.reversed_at)):
             if at is not None:
-                yield moved(payment, movement, ((waiting, movement.amount_minor),), taken_back=taken_back)
+                waits = movement.amount_minor if taken_back else -movement.amount_minor
+                yield moved(payment, movement, ((waiting, waits, "N-T"),), taken_back=taken_back)
     owner = payment.member.id if payment.member else f"unidentified:{payment.key.provider}"
     for refund in payment.refunds:
         yield from refunded(payment, refund, ((waiting, refund.amount_minor or 0, "N-T"),), refunds_payable(owner))
-    yield from lost(payment, waiting)
+    for dispute in lost_disputes(payment):
+        yield lost(payment, dispute, ((waiting, dispute.taken_minor, "N-T"),))

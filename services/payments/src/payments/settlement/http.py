@@ -27,7 +27,7 @@ class PayoutSummary(BaseModel):
     """One payout. `amount` is null until an object that states it is known; below zero it took money from the bank.
 
     `difference` is what the payout is more than its lines, rounded once: null until they were read, 0 where it is
-    explained. `listed_minor` is their sum to a tenth of a cent.
+    explained. `listed_minor` is their sum to a tenth of a cent, `banked_at` when it stood on the bank's statement.
     """
 
     id: UUID
@@ -40,6 +40,7 @@ class PayoutSummary(BaseModel):
     difference: Money | None
     created_at: datetime | None
     arrives_on: date | None
+    banked_at: datetime | None
     version: int
 
 

@@ -46,13 +46,13 @@ _SAVE_PAYOUTS = Statement(
     """
     INSERT INTO payments.payouts AS held
         (id, key, provider, reference, state, automatic, amount_minor, currency, created_at, ended_at, arrives_on,
-         listed_minor, difference_minor, fee_minor, gst_minor, version)
+         banked_at, listed_minor, difference_minor, fee_minor, gst_minor, version)
     VALUES (:id, :key, :provider, :reference, :state, :automatic, :amount_minor, :currency, :created_at, :ended_at,
-            :arrives_on, :listed_minor, :difference_minor, :fee_minor, :gst_minor, 1)
+            :arrives_on, :banked_at, :listed_minor, :difference_minor, :fee_minor, :gst_minor, 1)
     ON CONFLICT (key) DO UPDATE SET
         state = excluded.state, automatic = excluded.automatic, amount_minor = excluded.amount_minor,
         currency = excluded.currency, created_at = excluded.created_at, ended_at = excluded.ended_at,
-        arrives_on = excluded.arrives_on, listed_minor = excluded.listed_minor,
+        arrives_on = excluded.arrives_on, banked_at = excluded.banked_at, listed_minor = excluded.listed_minor,
         difference_minor = excluded.difference_minor, fee_minor = excluded.fee_minor, gst_minor = excluded.gst_minor,
         version = held.version + 1
     """
@@ -194,6 +194,7 @@ def _payout(view: PayoutView) -> dict[str, Any]:
         "created_at": view.created_at,
         "ended_at": view.ended_at,
         "arrives_on": view.arrives_on,
+        "banked_at": view.banked_at,
         "listed_minor": None if view.listed_tenths is None else _minor(view.listed_tenths),
         "difference_minor": view.difference_minor,
         "fee_minor": view.fee_minor,

@@ -75,6 +75,7 @@ payouts = Table(
     Column("created_at", DateTime(timezone=True)),
     Column("ended_at", DateTime(timezone=True)),
     Column("arrives_on", Date),
+    Column("banked_at", DateTime(timezone=True)),
     Column("listed_minor", Numeric(20, 1)),
     Column("difference_minor", BigInteger),
     Column("fee_minor", BigInteger, nullable=False),
