@@ -1,17 +1,21 @@
 """Two workers at once on one queue: whatever the order of arrival, the same payments, invoices and ledger.
 
-Fifty payments for each scenario, each with its events in an order of its own and some of them twice, all interleaved
-in one queue. Two workers with small batches take turns as PostgreSQL lets them.
+Fifty copies of every scenario, each with its events in an order of its own and some of them twice, all interleaved in
+one queue that is filled and worked off in parts. Two workers with small batches take turns as PostgreSQL lets them.
+What stands in the end for each copy is what the same scenario leaves in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pytest
@@ -19,53 +23,31 @@ from chassis.batch import Limits
 from chassis.database import Database
 from chassis.service import Runtime
 from chassis.worker import Worker
+from payments.collection import fetching
+from payments.collection.objects import Key
 from payments.main import input_work, service
 from simulator import samples
 
 from tests.payments import standing
-from tests.payments.providers import SECRETS, Payments, card_payment, deliver, deliver_debits, know_mark
+from tests.payments.providers import SECRETS, Payments, deliver, deliver_debits, know_mark
+from tests.payments.pure.model import MARK, MEMBERS, Input, Known
+from tests.payments.pure.test_scenarios import books_of, doubled
+from tests.payments.scenarios import SCENARIOS, Scenario
 from tests.support.infrastructure import TemporaryDatabase
 from tests.support.services import running
 
-Events = list[dict[str, Any]]
 ORDERS = 50
+ROWS_A_MEMBER = 20
+PARTS = 5
+AT_ONCE = 16
 AT = datetime(2026, 10, 1, 1, 2, 3, tzinfo=UTC)
-ONE_TRIPLE = ("charge.succeeded", "payment_intent.succeeded", "invoice.paid")
-SCENARIOS: Mapping[str, Callable[[str], Events]] = {
-    "1: three events of one payment": lambda name: _only(
-        ONE_TRIPLE, card_payment(name, at=AT, version=samples.BEFORE_BASIL)
-    ),
-    "3: failed and succeeded in the same second": lambda name: _only(
-        ("charge.failed", "payment_intent.payment_failed", "charge.succeeded", "payment_intent.succeeded"),
-        _in_one_second(
-            card_payment(name, at=AT, with_invoice=False, outcomes=("insufficient_funds", "succeed")),
-        ),
-    ),
-    "17: joined by the invoice payment alone": lambda name: _only(
-        (*ONE_TRIPLE, "invoice_payment.paid"), card_payment(name, at=AT, version=samples.BASIL)
-    ),
-    "7, 8, 18: refunded in parts": lambda name: _returned(name, refunds=(3_333, 3_333, 4_334)),
-    "9: disputed and won": lambda name: _returned(name, verdict="won"),
-    "9: disputed and lost": lambda name: _returned(name, verdict="lost"),
-}
-CLEARED = {"7, 8, 18: refunded in parts": 0, "9: disputed and lost": -2_500}
-"""What a payment leaves with Stripe, where that is not all of it."""
-
-
-def _returned(name: str, **how: Any) -> Events:
-    events = samples.stripe_return(name, customer="cus_mark", amount_minor=11_000, at=AT, **how)
-    return [event for event in events if event["type"] not in ("payment_intent.created", "charge.refunded")]
-
-
-def _only(types: Iterable[str], events: Events) -> Events:
-    kept = [event for event in events if event["type"] in set(types)]
-    assert len(kept) == len(set(types))
-    return kept
-
-
-def _in_one_second(events: Events) -> Events:
-    """The same events, as if the second try had followed at once."""
-    return [{**event, "created": int(AT.timestamp())} for event in events]
+# The ids in the payloads of the scenarios, and what makes a copy's own of them.
+_IDS: Final = re.compile(
+    r'"((?:cus_|(?:ch|pi|in|re|du|txn|po|inpay|evt)_(?=[^"]*\d)|(?:PM|MD|CU|PO|EV)[0-9_]|MARK-0001)[^"]*)"'
+)
+_COPY: Final = re.compile(r"~(\d+)-(\d+)")
+_MEMBER: Final = re.compile(rf"{MARK.id}[-0-9]+")
+Net = Mapping[tuple[str, str, datetime, str], int]
 
 
 @pytest.fixture
@@ -90,75 +72,130 @@ async def work_off(payments: Payments, workers: int, *, batch_max_events: int = 
         return await asyncio.gather(*(part.drain() for part in parts))
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-async def test_every_order_over_two_workers_gives_the_same(idle: Payments, scenario: str) -> None:
-    await know_mark(idle)
-    chance = random.Random(scenario)
-    made = [SCENARIOS[scenario](f"{scenario}-{number}") for number in range(ORDERS)]
-    queue = _interleaved([_order(events, chance) for events in made], chance)
-    assert set(await deliver(idle, *queue)) == {200}
+@dataclass(frozen=True)
+class Copy:
+    """One of the fifty copies of a scenario: the same with ids of its own."""
 
-    worked = await work_off(idle, 2, batch_max_events=chance.randint(3, 9))
+    scenario: Scenario
+    row: int
+    number: int
 
-    # Every repeated event was found out by the ingress.
-    assert sum(worked) == sum(len(events) for events in made)
-    assert min(worked) > 0
+    @property
+    def mark(self) -> str:
+        return f"~{self.row}-{self.number}"
+
+    def own(self, sent: object) -> Any:
+        """The same payload with this copy's ids."""
+        return orjson.loads(_IDS.sub(rf'"\1{self.mark}"', orjson.dumps(sent).decode()))
+
+    def key(self, key: Key) -> Key:
+        return replace(key, id=key.id + self.mark)
+
+    def customers(self, known: Iterable[Key]) -> list[dict[str, str]]:
+        """How the providers know Mark in this copy."""
+        return [{"provider": each.provider, "reference": each.id + self.mark} for each in known]
+
+
+async def _happens(payments: Payments, copy: Copy, given: Input | Known) -> None:
+    """Let one thing arrive as it does: by webhook, as the answer to a question, or from the staff."""
+    if isinstance(given, Known):
+        await _know(payments, f"{MARK.id}-{copy.row}-{copy.number}", copy.customers([given.customer]))
+    elif given.key is not None and given.at is not None:
+        body = orjson.dumps(copy.own(given.sent))
+        async with payments.runtime.database.transaction() as tx:
+            await fetching.keep(tx, copy.key(given.key), body, at=given.at)
+    elif "resource_type" in given.sent:
+        assert await deliver_debits(payments, [copy.own(given.sent)]) == 200
+    else:
+        assert await deliver(payments, copy.own(given.sent)) == [200]
+
+
+async def _know(payments: Payments, member_id: str, customers: Sequence[Mapping[str, str]]) -> None:
+    given = {"name": MARK.name, "customers": customers}
+    answer = await payments.call("PUT", f"/members/{member_id}", json=given)
+    assert answer.status_code == 200, answer.text
+
+
+async def _know_all(payments: Payments, copies: Iterable[Copy]) -> None:
+    """Tell of the members who are known from the start: one for some scenarios' copies of one number."""
+    wanted: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for copy in copies:
+        wanted[f"{MARK.id}-{copy.row // ROWS_A_MEMBER}-{copy.number}"] += copy.customers(MEMBERS)
+    await _at_once(_know(payments, *each) for each in wanted.items())
+
+
+async def _at_once(jobs: Iterable[Awaitable[None]]) -> None:
+    """Do so many at a time, begun in this order."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(job: Awaitable[None]) -> None:
+        async with gate:
+            await job
+
+    await asyncio.gather(*(one(job) for job in jobs))
+
+
+async def test_fifty_orders_of_every_scenario_over_two_workers_end_as_in_memory(idle: Payments) -> None:
+    chance = random.Random(1)
+    copies = [Copy(each, row, number) for row, each in enumerate(SCENARIOS) for number in range(ORDERS)]
+    await _know_all(idle, [copy for copy in copies if not copy.scenario.strangers])
+    queue = list(_interleaved({copy: doubled(copy.scenario, chance) for copy in copies}, chance))
+
+    worked: Counter[int] = Counter()
+    for part in range(PARTS):
+        await _at_once(_happens(idle, *each) for each in queue[part * len(queue) // PARTS :][: len(queue) // PARTS + 1])
+        done = await work_off(idle, 2, batch_max_events=chance.randint(3, 9))
+        worked.update(dict(enumerate(done)))
+
+    assert min(worked.values()) > sum(worked.values()) // 10
+    assert await idle.rows("SELECT count(*) FROM payments.pending_events") == [(0,)]
+    assert await idle.rows("SELECT count(*) FROM payments.dead_letters") == [(0,)]
     await standing.check(idle)
     assert await standing.deadlocks(idle) == 0
-    views = await _views(idle, made)
-    assert views[0]["payments"]
-    assert views[0]["net"]
-    assert [number for number, view in enumerate(views) if view != views[0]] == []
-    states = await idle.rows("SELECT DISTINCT state, awaiting FROM payments.payments WHERE NOT superseded")
-    assert states == [("succeeded", [])]
-    cleared = "SELECT amount_minor FROM payments.balances WHERE account = '1200 clearing:stripe'"
-    assert await idle.rows(cleared) == [(CLEARED.get(scenario, 11_000) * ORDERS,)]
+    for row, views in enumerate(await _views(idle, copies)):
+        scenario = SCENARIOS[row]
+        assert [number for number, view in enumerate(views) if view != views[0]] == [], scenario
+        assert views[0]["net"] == _plain_net(books_of(scenario).apply(*scenario.given).net()), scenario
 
 
-def _order(events: Events, chance: random.Random) -> Events:
-    """All events in any order, some of them once more."""
-    shuffled = [*events, *chance.sample(events, chance.randint(1, len(events)))]
-    chance.shuffle(shuffled)
-    return shuffled
-
-
-def _interleaved(orders: Sequence[Events], chance: random.Random) -> Events:
-    """One queue that keeps each order within itself."""
-    turns = [number for number, events in enumerate(orders) for _ in events]
+def _interleaved(
+    orders: Mapping[Copy, Sequence[Input | Known]], chance: random.Random
+) -> Iterator[tuple[Copy, Input | Known]]:
+    """Yield one queue that keeps each order within itself."""
+    turns = [copy for copy, given in orders.items() for _ in given]
     chance.shuffle(turns)
-    left = [iter(events) for events in orders]
-    return [next(left[number]) for number in turns]
+    left = {copy: iter(given) for copy, given in orders.items()}
+    for copy in turns:
+        yield copy, next(left[copy])
 
 
-async def _views(payments: Payments, made: Sequence[Events]) -> list[dict[str, list[Any]]]:
-    """What stands for each payment, with its own ids replaced by what they are the id of."""
-    roles = {
-        shown: (number, f"{event['data']['object']['object']} {position}")
-        for number, events in enumerate(made)
-        for position, event in enumerate(events)
-        for shown in _ids(event)
+async def _views(payments: Payments, copies: Sequence[Copy]) -> list[list[dict[str, Any]]]:
+    """What stands for each copy of each scenario, told without the marks of the copies."""
+    made: dict[tuple[int, int], dict[str, Any]] = {
+        (copy.row, copy.number): {"payments": [], "invoices": [], "payouts": [], "net": []} for copy in copies
     }
-    views: list[dict[str, list[Any]]] = [{"payments": [], "invoices": [], "net": []} for _ in made]
     found, invoices = await standing.view(payments)
-    net = sorted((*place, amount) for place, amount in (await standing.net(payments)).items())
-    for part, rows in (("payments", found), ("invoices", invoices), ("net", net)):
-        for row in rows:
-            told = orjson.dumps(list(row)).decode()
-            owners = set()
-            for shown, (number, role) in roles.items():
-                if shown in told:
-                    owners.add(number)
-                    told = told.replace(shown, role)
-            (owner,) = owners
-            views[owner][part].append(told)
-    return [{part: sorted(rows) for part, rows in view.items()} for view in views]
+    payouts = await payments.rows("SELECT key, state, listed_minor::text, difference_minor FROM payments.payouts")
+    net = [[*place, amount] for place, amount in (await standing.net(payments)).items()]
+    for part, rows in (("payments", found), ("invoices", invoices), ("payouts", payouts), ("net", net)):
+        for each in rows:
+            told = orjson.dumps(list(each)).decode()
+            ((row, number),) = set(_COPY.findall(told))
+            made[int(row), int(number)][part].append(_MEMBER.sub(MARK.id, _COPY.sub("", told)))
+    for view in made.values():
+        view["payments"].sort()
+        view["invoices"].sort()
+        view["payouts"].sort()
+        view["net"] = _told_net(map(orjson.loads, view["net"]))
+    return [[made[row, number] for number in range(ORDERS)] for row in range(len(SCENARIOS))]
 
 
-def _ids(event: Mapping[str, Any]) -> list[str]:
-    """What this event's object is known by, here and in others; objects of one kind tell the same."""
-    shown = event["data"]["object"]
-    moved = [entry["id"] for entry in shown.get("balance_transactions", ())]
-    return [*moved, *(value for value in (shown["id"], shown.get("number"), shown.get("receipt_number")) if value)]
+def _told_net(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    return sorted((key, account, datetime.fromisoformat(at), phase, amount) for key, account, at, phase, amount in rows)
+
+
+def _plain_net(net: Net) -> list[tuple[Any, ...]]:
+    return sorted((*place, amount) for place, amount in net.items())
 
 
 async def test_events_that_are_repeated_while_two_workers_apply_them_wait_for_nobody_in_a_ring(idle: Payments) -> None:
@@ -167,7 +204,7 @@ async def test_events_that_are_repeated_while_two_workers_apply_them_wait_for_no
     chance = random.Random(7)
     bodies = []
     for body in range(20):
-        events: Events = []
+        events: list[dict[str, Any]] = []
         for number in range(10):
             name = f"debit-{body}-{number}"
             events += samples.gocardless_payment(

@@ -25,18 +25,15 @@ def read(event: Json) -> ProviderEvent:
 
 def stripe(type_: str, shown: Json, **more: Any) -> Input:
     """A Stripe event of this type about `shown`, understood."""
-    event = read(payloads.stripe_event(type_, shown, **more))
-    told = interpret(event)
-    assert isinstance(told, Understood), told
-    return Input(event.identity.id, event.type, told.facts)
+    return thin(payloads.stripe_event(type_, shown, **more))
 
 
 def thin(event: Json) -> Input:
-    """A Stripe event that only points at its object, understood."""
+    """A Stripe event, which may only point at its object, understood."""
     read_event = read(event)
     told = interpret(read_event)
     assert isinstance(told, Understood), told
-    return Input(read_event.identity.id, read_event.type, told.facts)
+    return Input(read_event.identity.id, read_event.type, told.facts, event)
 
 
 def debit_event(event: Json) -> ProviderEvent:
@@ -50,10 +47,7 @@ def debit_event(event: Json) -> ProviderEvent:
 
 def debit(action: str, at: str = "2026-10-05T01:00:00.000Z", **more: Any) -> Input:
     """A GoCardless event about a payment, understood."""
-    event = debit_event(payloads.debit(action, at=at, **more))
-    told = interpret(event)
-    assert isinstance(told, Understood), told
-    return Input(event.identity.id, event.type, told.facts)
+    return gocardless(payloads.debit(action, at=at, **more))
 
 
 def gocardless(event: Json) -> Input:
@@ -61,21 +55,17 @@ def gocardless(event: Json) -> Input:
     read_event = debit_event(event)
     told = interpret(read_event)
     assert isinstance(told, Understood), told
-    return Input(read_event.identity.id, read_event.type, told.facts)
+    return Input(read_event.identity.id, read_event.type, told.facts, event)
 
 
-def answered(key: Key, answer: object, at: datetime = datetime(2026, 10, 20, tzinfo=UTC)) -> Input:
+def answered(key: Key, answer: Json, at: datetime = datetime(2026, 10, 20, tzinfo=UTC)) -> Input:
     """What a provider's API answered about `key`, understood."""
     reference = f"fetched-{key.id}-{at.isoformat()}"
     told = interpret_fetched(key, orjson.dumps(answer), at=at, reference=reference)
     assert isinstance(told, Understood), told
-    return Input(reference, None, told.facts)
+    return Input(reference, None, told.facts, answer, key, at)
 
 
 def fetched(payment: str = "PM000MARK", at: datetime = datetime(2026, 10, 1, 1, tzinfo=UTC), **more: Any) -> Input:
     """A GoCardless payment with its mandate, as fetched."""
-    answer = payloads.fetched_debit(payment, **more)
-    key = Key("gocardless", "self", DEBIT, payment)
-    told = interpret_fetched(key, orjson.dumps(answer), at=at, reference=f"fetched-{payment}-{at.isoformat()}")
-    assert isinstance(told, Understood), told
-    return Input(f"fetched-{payment}-{at.isoformat()}", None, told.facts)
+    return answered(Key("gocardless", "self", DEBIT, payment), payloads.fetched_debit(payment, **more), at)

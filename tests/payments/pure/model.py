@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from payments.collection.codec import from_json, names, to_json
 from payments.collection.domain import Group, Member, PaymentView, Policy
@@ -32,11 +33,25 @@ AUSTRALIAN = Policy()
 
 @dataclass(frozen=True)
 class Input:
-    """One interpreted event, or a fetched object (type None)."""
+    """One interpreted event, or a fetched object (type None).
+
+    `sent` is what the provider said: an event, or the answer about `key`, read `at`.
+    """
 
     id: str
     type: str | None
     facts: tuple[Fact, ...]
+    sent: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    key: Key | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A customer's member becomes known."""
+
+    customer: Key
+    member: Member
 
 
 @dataclass
@@ -57,16 +72,29 @@ class Books:
     def facts(self) -> frozenset[Fact]:
         return frozenset(self._named)
 
-    def apply(self, *inputs: Input) -> Books:
+    def apply(self, *inputs: Input | Known) -> Books:
         """Apply inputs one after the other, by one worker."""
         for each in inputs:
+            if isinstance(each, Known):
+                self.match(each.customer, each.member)
+                continue
             for _ in self.worker(0, [each]):
                 pass
         return self
 
-    def race(self, inputs: Sequence[Input], schedule: random.Random) -> Books:
+    def race(self, inputs: Sequence[Input | Known], schedule: random.Random) -> Books:
         """Apply inputs by two workers, each taking the next one of the queue, in turns as `schedule` says."""
-        queue = list(inputs)
+        queue: list[Input] = []
+        for each in inputs:
+            if not isinstance(each, Known):
+                queue.append(each)
+                continue
+            self._race(queue, schedule)
+            self.match(each.customer, each.member)
+            queue = []
+        return self._race(queue, schedule)
+
+    def _race(self, queue: list[Input], schedule: random.Random) -> Books:
         workers = {number: self.worker(number, queue) for number in (1, 2)}
         while workers:
             number = schedule.choice(sorted(workers))

@@ -16,6 +16,7 @@ from tests.payments.pure import payloads_money as money
 from tests.payments.pure.given import answered, debit, fetched, gocardless, stripe
 from tests.payments.pure.model import MARK, Books, Input
 from tests.payments.pure.payloads import AT, CLASSIC
+from tests.payments.pure.test_scenarios import settled
 
 RECEIVABLE, CREDIT = f"1100 member_receivable:{MARK.id}", f"2200 member_credit:{MARK.id}"
 PAYABLE = f"2300 refunds_payable:{MARK.id}"
@@ -23,22 +24,19 @@ CLEARING, SUSPENSE, HELD = "1200 clearing:stripe", "2400 unidentified_receipts:s
 ALLOWANCES, GST, CLAIMED = "4190 refunds_allowances", "2100 gst_payable", "1400 gst_input_credits"
 
 
-def _settled(books: Books) -> tuple[object, object, object]:
-    return books.view(), books.net(), [(line.words, line.amount_minor, line.balance_minor) for line in books.lines()]
-
-
 def _same_in_every_order(inputs: Sequence[Input], *, limit: int = 720) -> Books:
     """Apply in every order, or in so many random ones, alone and by two workers; return the books of this order."""
     expected = Books().apply(*inputs).check()
+    wanted = settled(expected)
     orders = list(permutations(inputs)) if len(inputs) <= 6 else []
     chance = random.Random(5)
     for _ in range(0 if orders else limit):
         orders.append(tuple(chance.sample(inputs, len(inputs))))
     for number, order in enumerate(orders):
-        assert _settled(Books().apply(*order).check()) == _settled(expected)
+        assert settled(Books().apply(*order).check()) == wanted
         if number % 8 == 0:
             doubled = [*order, chance.choice(order)]
-            assert _settled(Books().race(doubled, chance).check()) == _settled(expected)
+            assert settled(Books().race(doubled, chance).check()) == wanted
     return expected
 
 
@@ -75,40 +73,6 @@ def test_a_refund_is_owed_and_then_paid() -> None:
     ]
     (payment,) = books.view().payments
     assert [(refund.state, refund.amount_minor) for refund in payment.refunds] == [("paid", 11_000)]
-
-
-def test_three_refunds_sum_to_the_cent_in_every_order() -> None:
-    """Scenario 8: GST parts sum to 10.00, a fourth is refused."""
-    parts = [
-        _refund(f"re_{number}", amount=amount, at=AT + money.DAY * number)
-        for number, amount in enumerate((3_333, 3_333, 4_334), 1)
-    ]
-    books = _same_in_every_order([_invoice(), _charge(), *parts])
-    shares = [
-        sum(entry.amount_minor for journal in books.journals for entry in journal.entries
-            if journal.economic_key == f"refund:stripe/self/refund/re_{number}" and entry.account == GST)
-        for number in (1, 2, 3)
-    ]  # fmt: skip
-    assert shares == [303, 303, 394]
-    assert (books.balance(GST), books.balance(PAYABLE), books.balance(CLEARING)) == (0, 0, 0)
-
-    before = books.net()
-    books.apply(_refund("re_4", amount=1, at=AT + money.DAY * 4)).check()
-    (payment,) = books.view().payments
-    assert [refund.state for refund in payment.refunds] == ["paid", "paid", "paid", "refused"]
-    assert payment.awaiting == ("awaiting review",)
-    assert books.net() == before
-
-
-def test_a_refund_that_comes_back_is_owed_again() -> None:
-    """Scenario 8: refund failed restores the liability."""
-    failed = _refund("re_1", "refund.failed", status="failed", told_at=AT + 5 * money.DAY)
-    books = _same_in_every_order([_invoice(), _charge(), _refund(), failed])
-    assert (books.balance(PAYABLE), books.balance(CLEARING)) == (-11_000, 11_000)
-    (journal,) = [each for each in books.journals if each.economic_key.startswith("refund_failed:")]
-    assert (journal.kind, journal.reverses) == ("reversal", "refund_paid:stripe/self/refund/re_1#1")
-    (payment,) = books.view().payments
-    assert payment.refunds[0].failure == "lost_or_stolen_card"
 
 
 def test_a_refund_that_was_given_up_leaves_nothing() -> None:
@@ -222,17 +186,6 @@ def _dispute(what: str, *, status: str = "needs_response", entries: tuple[Any, .
     return stripe(f"charge.dispute.{what}", shown, id_=f"evt_{what}_{status}", at=AT + day * money.DAY)
 
 
-def test_an_inquiry_posts_nothing() -> None:
-    """Scenario 9."""
-    books = Books().apply(_invoice(), _charge())
-    before = books.net()
-    books.apply(_dispute("created", status="warning_needs_response"))
-    books.apply(_dispute("closed", status="warning_closed", day=9))
-    assert books.check().net() == before
-    (payment,) = books.view().payments
-    assert [(each.status, each.refundable) for each in payment.disputes] == [("inquiry_closed", True)]
-
-
 TAKEN = (money.withdrawn(),)
 BOTH = (money.withdrawn(), money.reinstated())
 
@@ -242,33 +195,6 @@ def test_a_dispute_takes_the_funds_and_its_fee_with_gst() -> None:
     books = Books().apply(_invoice(), _charge(), _dispute("funds_withdrawn", entries=TAKEN)).check()
     assert _posted(books, "dispute") == {HELD: 11_000, "5110 dispute_fees": 2_273, CLAIMED: 227, CLEARING: -13_500}
     assert books.balance(RECEIVABLE) == 0
-
-
-def test_a_dispute_that_is_won_gives_all_back_in_every_order() -> None:
-    """Scenario 9: closed before created gives the same."""
-    events = [
-        _charge(),
-        _dispute("created"),
-        _dispute("funds_withdrawn", entries=TAKEN),
-        _dispute("funds_reinstated", status="won", entries=BOTH, day=9),
-        _dispute("closed", status="won", entries=BOTH, day=9),
-    ]
-    books = _same_in_every_order([_invoice(), *events])
-    assert (books.balance(HELD), books.balance(CLEARING), books.balance("5110 dispute_fees")) == (0, 11_000, 0)
-    assert books.balance(CLAIMED) == 0
-
-
-def test_a_dispute_that_is_lost_leaves_the_debt_in_every_order() -> None:
-    events = [
-        _invoice(),
-        _charge(),
-        _dispute("created"),
-        _dispute("funds_withdrawn", entries=TAKEN),
-        _dispute("closed", status="lost", entries=TAKEN, day=9),
-    ]
-    books = _same_in_every_order(events)
-    assert (books.balance(HELD), books.balance(RECEIVABLE), books.balance(CLEARING)) == (0, 11_000, -2_500)
-    assert [line.words for line in books.lines()] == ["Invoice MARK-0001", "Payment by card", "Dispute lost"]
 
 
 def test_a_partial_dispute_with_a_fee_beyond_its_amount() -> None:

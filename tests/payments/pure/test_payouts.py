@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
@@ -11,11 +10,10 @@ from payments.collection.objects import CHARGE, ENTRY, PAYOUT, Key
 
 from tests.payments.pure import payloads
 from tests.payments.pure import payloads_money as money
-from tests.payments.pure.given import answered, debit, fetched, gocardless, stripe, thin
-from tests.payments.pure.model import MARK, Books, Input
+from tests.payments.pure.given import answered, gocardless, stripe, thin
+from tests.payments.pure.model import Books, Input
 from tests.payments.pure.payloads import AT, Json
 from tests.payments.pure.test_money_back import _same_in_every_order
-from tests.payments.pure.test_orders import LATE_FAILURE
 
 CLEARING, TRANSIT, FEES = "1200 clearing:stripe", "1250 payout_in_transit", "5100 provider_fees"
 CLAIMED, GOCARDLESS = "1400 gst_input_credits", "1200 clearing:gocardless"
@@ -140,55 +138,6 @@ def test_two_payouts_that_carry_one_charge_and_its_refund_stay_two_groups() -> N
 def _gocardless_payout(*items: Json, amount: int) -> list[Input]:
     paid = money.gocardless_event("payouts", "paid", {"payout": "PO000OCTOBER"})
     return [gocardless(paid), answered(GC_PO, money.fetched_payout(amount=amount, items=list(items)))]
-
-
-def test_a_gocardless_payout_with_half_cent_fees_rounds_once() -> None:
-    """Scenario 14: half-cent fees, one failure debit and its fee credit; clearing reconciles."""
-    events = [
-        *(debit(action, at) for action, at in LATE_FAILURE),
-        fetched(),
-        debit("confirmed", "2026-10-06T02:00:00.000Z", payment="PM2"),
-        fetched("PM2", amount=3_335),
-    ]
-    lines = [
-        money.item("payment_paid_out", "3335.0", payment="PM2"),
-        money.item("gocardless_fee", "-73.5", tax="6.7", payment="PM2"),
-        money.item("payment_failed", "-11000.0"),
-        money.item("gocardless_fee", "150.0", tax="13.6"),
-        money.item("payment_paid_out", "11000.0"),
-        money.item("gocardless_fee", "-150.0", tax="13.6"),
-    ]
-    payout = _gocardless_payout(*lines, amount=3_262)
-    chance = random.Random(14)
-    expected = Books().apply(*events, *payout).check()
-    for _ in range(300):
-        order = [*events, *payout]
-        chance.shuffle(order)
-        assert Books().race(order, chance).check().net() == expected.net()
-    (told,) = expected.view().payouts
-    assert (told.listed_tenths, told.difference_minor) == (32_615, 0)
-    assert (told.fee_minor, told.gst_minor) == (73, 7)
-    assert expected.balance(GOCARDLESS) == 0
-    assert (expected.balance(FEES), expected.balance(CLAIMED), expected.balance(TRANSIT)) == (66, 7, 3_262)
-
-
-def test_a_missing_line_names_the_amount() -> None:
-    """Scenario 14."""
-    books = Books().apply(*_gocardless_payout(money.item("payment_paid_out", "11000.0"), amount=10_850)).check()
-    (payout,) = books.view().payouts
-    assert payout.difference_minor == -150
-
-
-def test_a_late_failure_is_netted_by_the_next_payout() -> None:
-    """Scenario 4: one reversal, and the next payout takes it back."""
-    first: Json = money.fetched_payout("PO_FIRST", amount=11_000, items=[money.item("payment_paid_out", "11000.0")])
-    second: Json = money.fetched_payout("PO_SECOND", amount=-11_000, items=[money.item("payment_failed", "-11000.0")])
-    books = Books().apply(*(debit(action, at) for action, at in LATE_FAILURE), fetched())
-    for answer in (first, second):
-        shown: Json = answer["payouts"]
-        books.apply(answered(Key("gocardless", "self", PAYOUT, shown["id"]), answer)).check()
-    assert (books.balance(GOCARDLESS), books.balance(TRANSIT)) == (0, 0)
-    assert books.balance(f"1100 member_receivable:{MARK.id}") == 11_000
 
 
 def test_a_thin_event_asks_for_its_object_until_something_tells_of_it() -> None:

@@ -18,6 +18,7 @@ from tests.payments.pure import payloads
 from tests.payments.pure.given import debit, fetched, stripe
 from tests.payments.pure.model import MARK, Books, Input
 from tests.payments.pure.payloads import AT, CLASSIC
+from tests.payments.scenarios import triple
 
 RECEIVABLE, CREDIT = f"1100 member_receivable:{MARK.id}", f"2200 member_credit:{MARK.id}"
 CLEARING, SUSPENSE = "1200 clearing:stripe", "2400 unidentified_receipts:stripe"
@@ -182,6 +183,20 @@ def test_a_customer_that_moves_to_another_member_takes_the_ledger_along() -> Non
     books.check()
     assert books.lines() == ()
     assert [line.amount_minor for line in books.lines(Member("mem_isla", "Isla Morgan"))] == [11_000, -11_000]
+
+
+def test_while_the_join_is_missing_the_payment_implies_an_invoice_of_its_own() -> None:
+    """Nobody ends below zero by paying; the join takes the implied invoice back and nothing else."""
+    books = Books().apply(*triple(payloads.BASIL))
+    assert books.balance(RECEIVABLE) == 11_000
+    assert [invoice.implied for invoice in books.view().invoices] == [True, False]
+    assert books.balance("2100 gst_payable") == -2_000
+
+    books.apply(stripe("invoice_payment.paid", payloads.invoice_payment()))
+    correction = books.journals[-1]
+    assert (correction.kind, correction.reverses) == ("correction", "invoice:stripe/self/implied_invoice/pi_1#1")
+    assert books.balance("2100 gst_payable") == -1_000
+    assert books.balance("1200 clearing:stripe") == 11_000
 
 
 def test_another_currency_than_the_invoices_never_nets() -> None:

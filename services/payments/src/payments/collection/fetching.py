@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, Final
 
 import structlog
@@ -18,6 +19,7 @@ from chassis.database import Database, Wake
 from chassis.ids import new_id
 from chassis.poller import Poller
 from chassis.sql import Part, Write
+from chassis.transaction import Transaction
 from sqlalchemy import text
 
 from payments.collection.domain import Fetch
@@ -77,6 +79,14 @@ def want(fetches: Sequence[Fetch]) -> Iterator[Write]:
         yield _WANT, {**given, "seconds": [f.after_seconds for f in fetches], "now": real_now()}
 
 
+async def keep(tx: Transaction, key: Key, body: bytes, *, at: datetime) -> None:
+    """Keep what a provider answered about an object, read `at`, as an input for the worker."""
+    fetched_id = new_id()
+    await tx.connection.execute(_KEEP, {"id": fetched_id, "key": key.text, "now": at, "body": body})
+    await tx.connection.execute(_QUEUE, {"id": fetched_id, "now": at})
+    await tx.connection.execute(_FORGET, {"keys": [key.text]})
+
+
 class Fetcher(Poller):
     """Reads what is due, for as long as the process lives."""
 
@@ -119,12 +129,8 @@ class Fetcher(Poller):
             log.exception("fetcher.broke", key=due.key.text)
             await self._failed(due, type(error).__name__)
             return
-        fetched_id = new_id()
         async with self._database.transaction() as tx:
-            now = real_now()
-            await tx.connection.execute(_KEEP, {"id": fetched_id, "key": due.key.text, "now": now, "body": body})
-            await tx.connection.execute(_QUEUE, {"id": fetched_id, "now": now})
-            await tx.connection.execute(_FORGET, {"keys": [due.key.text]})
+            await keep(tx, due.key, body, at=real_now())
         self._fetched.set()
 
     async def _failed(self, due: Due, told: str) -> None:
