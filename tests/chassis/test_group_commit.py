@@ -246,11 +246,12 @@ async def test_two_ingresses_that_write_the_same_wait_for_each_other(database: D
     async def crossing(connection: asyncpg.Connection, items: Sequence[Note]) -> Sequence[str]:
         statement = "UPDATE specimen.notes SET amount = amount + 1 WHERE name = $1"
         first, second = items[0].name[0], items[0].name[1]
-        await connection.execute(statement, first)
-        if not both.broken and attempts[items[0].name] == 0:
-            attempts[items[0].name] += 1
-            await both.wait()
-        await connection.execute(statement, second)
+        async with connection.transaction():
+            await connection.execute(statement, first)
+            if not both.broken and attempts[items[0].name] == 0:
+                attempts[items[0].name] += 1
+                await both.wait()
+            await connection.execute(statement, second)
         return [item.name for item in items]
 
     attempts = {"ab": 0, "ba": 0}

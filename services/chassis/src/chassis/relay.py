@@ -121,7 +121,10 @@ class _Statements:
 
 
 class Relay:
-    """One relay of a service's outbox: a part of its process. Of all relays of one outbox one works at a time."""
+    """One relay of a service's outbox: a part of its process. Of all relays of one outbox one works at a time.
+
+    `gather_seconds`: how long it lets events gather after it was woken, for a service whose events nobody waits for.
+    """
 
     name = "relay"
 
@@ -130,8 +133,11 @@ class Relay:
         database: Database,
         kafka: KafkaSettings,
         open_producer: Callable[[KafkaSettings], Awaitable[Producer]] = Producer.open,
+        *,
+        gather_seconds: float = 0.0,
     ) -> None:
         self._database = database
+        self._gather_seconds = gather_seconds
         self._kafka = kafka
         self._open_producer = open_producer
         self.sql = _Statements(database.schema)
@@ -148,8 +154,9 @@ class Relay:
         self.health = Health()
 
     @classmethod
-    def of(cls, database: Database, settings: Settings) -> Relay:
-        return cls(database, KafkaSettings.of(f"{database.service}-relay", settings))
+    def of(cls, database: Database, settings: Settings, *, gather_seconds: float = 0.0) -> Relay:
+        kafka = KafkaSettings.of(f"{database.service}-relay", settings)
+        return cls(database, kafka, gather_seconds=gather_seconds)
 
     async def run(self) -> None:
         """Relay until `stop` is called; faults of PostgreSQL and Kafka are waited out."""
@@ -160,7 +167,7 @@ class Relay:
                 started = time.monotonic()
                 result = await self._round(look_first=not woken)
                 if result.outcome == "failed":
-                    await self._back_off()
+                    await self._rest(self.health.back_off_seconds)
                 elif result.full:
                     woken = True
                 else:
@@ -170,6 +177,8 @@ class Relay:
                         # A look that took long, past many events of parked keys, must not become all that is done.
                         pause = max(pause, _LOOK_SHARE * (time.monotonic() - started))
                     woken = await self._database.committed.wait(pause)
+                    if woken and self._gather_seconds:
+                        await self._rest(self._gather_seconds)
                     pause = POLL_MIN_SECONDS if woken else min(POLL_MAX_SECONDS, pause * 2)
         finally:
             await self.close()
@@ -212,9 +221,10 @@ class Relay:
             self._connection.terminate()
             self._connection = None
 
-    async def _back_off(self) -> None:
+    async def _rest(self, seconds: float) -> None:
+        """Do nothing for so long, or until `stop` is called."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.health.back_off_seconds):
+            async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
     async def _round(self, *, look_first: bool) -> RoundResult:
@@ -358,6 +368,9 @@ _SERVER_SETTINGS: Final = {
     "tcp_user_timeout": "10000",
     "idle_in_transaction_session_timeout": "10000",
     "statement_timeout": "2000",
+    # A deletion that a crash takes back is an event sent twice, in its order, as after any relay's death; what it
+    # follows is durable all the same. Waiting for the disk would hold up the next round instead.
+    "synchronous_commit": "off",
     # The table is empty or long from one minute to the next, so statistics mislead: always by id, from its start.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",

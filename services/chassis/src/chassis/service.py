@@ -92,6 +92,8 @@ class Service(Generic[S]):
     """Who a request's caller is; an internal token says so where this is None."""
     refused: Callable[[Runtime[S]], Refused] | None = None
     """What is shown every problem that an operation was answered with."""
+    relay_gather_seconds: float = 0.0
+    """How long events may gather in the outbox before a round takes them, where nobody waits for them."""
     spared: frozenset[str] = frozenset()
     """Checks by name without which a process is ready all the same: they tell what is away, and close no door."""
     routes: Callable[[Runtime[S]], Sequence[BaseRoute]] | None = None
@@ -244,7 +246,8 @@ class Runtime(Generic[S]):
         settings, service = self.settings, self.service
         parts: list[Part] = [] if self.ingress is None else [*self.ingress.parts]
         if settings.relay:
-            parts += [Relay.of(self.database, settings), OutboxWatch.of(self.database, settings)]
+            relay = Relay.of(self.database, settings, gather_seconds=service.relay_gather_seconds)
+            parts += [relay, OutboxWatch.of(self.database, settings)]
         if settings.consume:
             made = [each if isinstance(each, Consumer) else each(self) for each in service.consumers]
             parts += [consumer.runner(self.database, settings) for consumer in made]

@@ -117,7 +117,8 @@ class DeliveryIngress:
         return self._accepted.committed
 
     async def _reject(self, connection: asyncpg.Connection, rejected: Sequence[Rejected]) -> Sequence[None]:
-        await store.reject(connection, rejected, kept_max_bytes=self._settings.rejected_kept_max_bytes)
+        async with connection.transaction():
+            await store.reject(connection, rejected, kept_max_bytes=self._settings.rejected_kept_max_bytes)
         return [None] * len(rejected)
 
     async def take(self, door: Door, headers: RawHeaders, receive: Receive, traceparent: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -141,10 +142,17 @@ RETURNING id = $1
 
 
 async def accept(connection: asyncpg.Connection, deliveries: Sequence[Arrived]) -> None:
-    """Keep deliveries, their events and the worker's rows. Deliveries of one group may repeat each other's events."""
-    for number, wave in enumerate(_waves(deliveries)):
-        kept = deliveries if number == 0 else ()
-        await connection.execute(_ACCEPT, *_event_columns(wave), *_unreadable_columns(kept), *_delivery_columns(kept))
+    """Keep deliveries, their events and the worker's rows, all or none.
+
+    One statement does it, unless deliveries of one group repeat each other's events.
+    """
+    waves = _waves(deliveries)
+    async with connection.transaction() if len(waves) > 1 else contextlib.nullcontext():
+        for number, wave in enumerate(waves):
+            kept = deliveries if number == 0 else ()
+            await connection.execute(
+                _ACCEPT, *_event_columns(wave), *_unreadable_columns(kept), *_delivery_columns(kept)
+            )
 
 
 def _waves(deliveries: Sequence[Arrived]) -> list[list[tuple[Arrived, ArrivedEvent]]]:
