@@ -1,8 +1,9 @@
 """Sentence templates for the audit log: what an owner reads.
 
 `{actor}` inserts a field of the event, `{body.amount}` one of its body; `{reason: because {}}` inserts the text with
-`{}` replaced and is left out when the field is empty. A template knows the envelope's fields and the body's, nothing
-more. Values are plain text; whoever shows them escapes them.
+`{}` replaced and is left out when the field is empty; `{body.count:{} event(s)}` says `1 event` and `2 events`. A
+template knows the envelope's fields and the body's, nothing more. Values are plain text; whoever shows them escapes
+them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+_PLURAL: Final = "(s)"
 _PART: Final = re.compile(r"\{(?P<path>[a-z_][a-z0-9_.]*)(?::(?P<text>(?:[^{}]|\{\})*))?\}")
 _SYMBOLS: Final = {"AUD": "A$", "NZD": "NZ$", "USD": "US$", "GBP": "£", "EUR": "€"}
 _ZERO_DECIMAL: Final = frozenset(
@@ -103,13 +105,13 @@ class Sentence:
 
     def __init__(self, template: str) -> None:
         self.template = template
-        self.parts: list[tuple[str, tuple[str, ...], str]] = []
+        self.parts: list[tuple[str, tuple[str, ...], str, str]] = []
         end = 0
         for found in _PART.finditer(template):
             self._literal(template[end : found.start()])
-            self.parts.append(
-                ("", tuple(found["path"].split(".")), found["text"] if found["text"] is not None else "{}")
-            )
+            text = found["text"] if found["text"] is not None else "{}"
+            one, several = text.replace(_PLURAL, ""), text.replace(_PLURAL, "s")
+            self.parts.append(("", tuple(found["path"].split(".")), one, several))
             end = found.end()
         self._literal(template[end:])
         if not template.strip():
@@ -119,17 +121,17 @@ class Sentence:
         if "{" in text or "}" in text:
             raise ValueError(f"stray brace in sentence template {self.template!r}")
         if text:
-            self.parts.append((text, (), ""))
+            self.parts.append((text, (), "", ""))
 
     @property
     def paths(self) -> tuple[tuple[str, ...], ...]:
         """The fields that the template reads."""
-        return tuple(path for _, path, _ in self.parts if path)
+        return tuple(path for _, path, _, _ in self.parts if path)
 
     def render(self, data: Mapping[str, Any]) -> str:
         """The sentence for an event's `data` as plain JSON (actor, entity, workflow, reason, body ...)."""
         out: list[str] = []
-        for literal, path, text in self.parts:
+        for literal, path, one, several in self.parts:
             if not path:
                 out.append(literal)
                 continue
@@ -139,5 +141,5 @@ class Sentence:
                 value = value.get(name) if value.__class__ is dict or isinstance(value, Mapping) else None
             plain = _plain(value)
             if plain:
-                out.append(text.replace("{}", plain))
+                out.append((one if plain == "1" else several).replace("{}", plain))
         return "".join(out)

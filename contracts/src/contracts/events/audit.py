@@ -14,7 +14,7 @@ from contracts.topics import AUDIT_EVENTS
     version=1,
     topic=AUDIT_EVENTS,
     entity="audit_log",
-    sentence="The audit log recorded {body.records} events up to record {body.last_seq}",
+    sentence="The audit log recorded {body.records:{} event(s)} up to record {body.last_seq}",
 )
 class AuditEventRecorded(Payload):
     """One batch was recorded: `records` rows with sequence numbers `first_seq` to `last_seq`, both included."""
