@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -79,10 +80,19 @@ def _public_keys(value: str) -> str:
     return value
 
 
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, LookupError):
+        raise ValueError("must name a time zone, for example Australia/Sydney") from None
+    return value
+
+
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 BootstrapServers = Annotated[str, AfterValidator(_bootstrap_servers)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PublicKeys = Annotated[str, AfterValidator(_public_keys)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 
 
 class Settings(BaseSettings):

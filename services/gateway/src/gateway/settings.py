@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
-from chassis.settings import HttpUrl, PublicKeys, Settings
+from chassis.settings import HttpUrl, PublicKeys, Settings, TimeZone
 from chassis.tokens import signing_key
 from cryptography.exceptions import UnsupportedAlgorithm
 from limits import parse
@@ -88,6 +88,7 @@ class GatewaySettings(Settings):
     rate_limit_read: Rate = Field("6000/minute", description="Reads of one caller")
     rate_limit_write: Rate = Field("1200/minute", description="Writes of one caller")
     rate_limit_anonymous: Rate = Field("120/minute", description="Requests of one address that names nobody")
+    business_timezone: TimeZone = Field("Australia/Sydney", description="Time zone in which pages tell instants")
     test_results_file: Path | None = Field(None, description="Signed test results that came with this build")
     test_results_public_keys: PublicKeys = Field(
         "", description="Ed25519 public keys in PEM, concatenated, whose test results are believed"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import orjson
-from chassis.settings import Settings
+from chassis.settings import Settings, TimeZone
 from contracts.tasks import QUEUES
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -37,18 +36,10 @@ def _queues(value: Mapping[str, Owner]) -> Mapping[str, Owner]:
     return value
 
 
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ValueError, OSError, LookupError):
-        raise ValueError("must name a time zone, for example Australia/Sydney") from None
-    return value
-
-
 class TasksSettings(Settings):
     """What the tasks service can be told beyond what every service has."""
 
-    business_timezone: Annotated[str, AfterValidator(_zone)] = Field(
+    business_timezone: TimeZone = Field(
         "Australia/Sydney", description="Time zone of business days: a task due on a date is due by that day's end"
     )
     queue_owners: Annotated[dict[str, Owner], BeforeValidator(_json), AfterValidator(_queues)] = Field(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Literal
 
 from chassis.clock import real_now
@@ -267,8 +266,3 @@ def _failures(facts: Sequence[Fact]) -> list[FailureView]:
             instance, _, route = fact.subject.partition(" ")
             found.append(FailureView(service=fact.service, instance=instance, route=route, count=fact.value))
     return sorted(found, key=lambda each: (-each.count, each.service, each.route))
-
-
-def as_of_words(at: datetime) -> str:
-    """A time of day for a page: `09:05:31 UTC`."""
-    return f"{at:%H:%M:%S} UTC"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from chassis.ids import new_id
 from chassis.web import NOT_FOUND, Problem, RequestContext, web_state
@@ -255,5 +256,6 @@ def _chosen(request: Request, name: str, known: Sequence[str]) -> str | None:
 def _page(
     request: Request, template: str, *, caller: Caller | None = None, status: int = 200, **values: Any
 ) -> Response:
-    secure = door_of(request).settings.cookies_are_secure
-    return rendering.page(request, template, caller=caller, status=status, secure=secure, **values)
+    settings = door_of(request).settings
+    look = rendering.Look(ZoneInfo(settings.business_timezone), secure=settings.cookies_are_secure)
+    return rendering.page(request, template, look, caller=caller, status=status, **values)

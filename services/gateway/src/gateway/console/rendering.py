@@ -8,15 +8,19 @@ policy allows none. Tested in tests/console.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,6 +29,7 @@ from gateway.identity import Caller
 
 SHOWN_MAX_CHARACTERS: Final = 2_000
 NO_STORE: Final = "no-store"
+_COMMAND: Final = re.compile(r"`([^`\s](?:[^`]*[^`\s])?)`")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS: Final = "\u200c\u200d"
 _HTMX: Final = "django_htmx/static/django_htmx/htmx-2.min.js"
@@ -72,6 +77,21 @@ def number(value: Any) -> Any:
     return f"{value:g}" if isinstance(value, float) else value
 
 
+def at(moment: datetime | str | None, zone: ZoneInfo, form: str = "%d %b %Y %H:%M") -> str:
+    """An instant as the business says it; one that cannot be read is told as it came."""
+    if not isinstance(moment, datetime):
+        try:
+            moment = datetime.fromisoformat(moment or "")
+        except ValueError:
+            return moment or "–"
+    return moment.astimezone(zone).strftime(form)
+
+
+def commands(words: str) -> Markup:
+    """Text of ours, with what stands in backticks as code."""
+    return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(inert(words)))))  # noqa: S704 - escaped before
+
+
 @cache
 def static_file(name: str) -> tuple[bytes, str, str] | None:
     """Bytes, media type and digest of one of our files; htmx comes out of its wheel. None for any other name."""
@@ -101,13 +121,21 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "number": number}
+    environment.filters |= {"at": at, "commands": commands, "duration": duration, "number": number}
     environment.globals |= {"address": _address, "groups": GROUPS}
     return environment
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What all pages of a gateway share: the time zone of the business, and whether browsers come by https."""
+
+    zone: ZoneInfo
+    secure: bool
+
+
 def page(
-    request: Request, template: str, *, caller: Caller | None = None, status: int = 200, secure: bool, **values: Any
+    request: Request, template: str, look: Look, *, caller: Caller | None = None, status: int = 200, **values: Any
 ) -> Response:
     """A page for `caller`."""
     nonce = secrets.token_urlsafe(16)
@@ -116,9 +144,9 @@ def page(
     html = (
         _environment()
         .get_template(template)
-        .render(nonce=nonce, caller=caller, csrf=csrf, here=here, path=request.url.path, **values)
+        .render(nonce=nonce, caller=caller, csrf=csrf, here=here, path=request.url.path, zone=look.zone, **values)
     )
-    return Response(html, status, {**headers(nonce, secure=secure), "Cache-Control": NO_STORE}, "text/html")
+    return Response(html, status, {**headers(nonce, secure=look.secure), "Cache-Control": NO_STORE}, "text/html")
 
 
 def headers(nonce: str, *, secure: bool) -> dict[str, str]:
