@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from chassis.clock import real_now
@@ -10,6 +10,7 @@ from chassis.ids import new_id
 from contracts.envelope import Actor, Data, Entity, Event, Money, Payload, Workflow
 from contracts.events import (
     AutomationPauseAcknowledged,
+    Named,
     OperationalTaskUpdated,
     PaymentProviderEventIngested,
     PaymentUpdated,
@@ -64,6 +65,9 @@ def a_prevention_task(
     dedupe_key: str | None = None,
     task_id: str = "task_1",
     state: str = "open",
+    owner: str | None = "Operations",
+    due_on: date | None = date(2026, 12, 10),
+    version: int = 1,
 ) -> Event[Payload]:
     entity = Entity(type="incident", id=incident_id)
     task = TaskState(
@@ -73,9 +77,11 @@ def a_prevention_task(
         queue="Operations",
         state=state,
         priority="normal",
+        owner=None if owner is None else Named(id=owner.lower(), name=owner),
+        due_on=due_on,
         source=TaskSource(workflow=Workflow(name="incident", id=incident_id), entity=entity),
         dedupe_key=dedupe_key or f"prevention:{incident_id}",
-        version=1,
+        version=version,
     )
     return told(OperationalTaskUpdated(change=change, task=task), Entity(type="task", id=task_id), service="tasks")
 

@@ -60,9 +60,15 @@ async def test_an_incident_goes_one_step_and_one_version_at_a_time(role: asyncpg
 async def test_a_severe_one_is_not_reviewed_without_its_task(role: asyncpg.Connection) -> None:
     for version, state in enumerate(("acknowledged", "mitigated", "resolved"), start=2):
         await moved(role, state, version)
-    with pytest.raises(asyncpg.RestrictViolationError, match="needs a prevention task"):
-        await moved(role, "reviewed", 5)
-    await moved(role, "reviewed", 5, ", prevention_task_id = 'task_1', decision = 'nothing was lost'")
+    reviewed = ", prevention_task_id = 'task_1', decision = 'nothing was lost'"
+    for more in ("", reviewed):
+        with pytest.raises(asyncpg.RestrictViolationError, match="needs a prevention task"):
+            await moved(role, "reviewed", 5, more)
+    await role.execute(f"INSERT INTO provider_health.prevention_tasks VALUES ('task_1', '{ID}', NULL, '2026-12-10', 1)")
+    with pytest.raises(asyncpg.RestrictViolationError, match="with owner and due date"):
+        await moved(role, "reviewed", 5, reviewed)
+    await role.execute("UPDATE provider_health.prevention_tasks SET owner_name = 'Operations'")
+    await moved(role, "reviewed", 5, reviewed)
     with pytest.raises(REFUSED):
         await moved(role, "reviewed", 6, ", decision = 'something was lost'")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from contracts.events import (
     OperationalTaskRequested,
     ProviderHealthChanged,
@@ -80,10 +82,50 @@ async def test_an_incident_is_worked_on_step_by_step_until_its_review(health: He
     await health.looks(3)
     version = (await health.incident())["version"]
     resolved = await health.post(f"{path}/resolve", version, note="It answers again")
-    assert await health.refused(f"{path}/review", resolved["version"], decision="fine") == (
-        409,
-        "prevention-task-missing",
-    )
+    assert await review_is_refused(health, resolved) == "prevention-task-missing"
+
+
+async def test_a_prevention_task_that_is_nobodys_or_never_due_does_not_close_a_severe_incident(health: Health) -> None:
+    incident = await health.post("/incidents", title="Members are charged twice", provider="stripe", severity=1)
+    path = f"/incidents/{incident['id']}"
+    await health.post(f"{path}/acknowledge", 1)
+    await health.post(f"{path}/mitigate", 2, action="Collection is paused")
+    await health.post(f"{path}/resolve", 3)
+
+    for version, lacking in enumerate(({"owner": None}, {"due_on": None}, {"owner": None, "due_on": None}), start=1):
+        await health.running.receives(TASKS_EVENTS, a_prevention_task(incident["id"], version=version, **lacking))
+        assert await review_is_refused(health, incident) == "prevention-task-unassured"
+
+    assigned = a_prevention_task(incident["id"], "assigned", version=5)
+    late = a_prevention_task(incident["id"], "released", owner=None, version=4)
+    await health.running.receives(TASKS_EVENTS, assigned, late)
+    reviewed = await health.post(f"{path}/review", await version_of(health, incident), decision="Once is enough")
+    assert reviewed["state"] == "reviewed"
+
+
+async def test_whoever_has_completed_the_prevention_task_has_owned_it(health: Health) -> None:
+    incident = await health.post("/incidents", title="Members are charged twice", provider="stripe", severity=2)
+    path = f"/incidents/{incident['id']}"
+    await health.post(f"{path}/acknowledge", 1)
+    await health.post(f"{path}/mitigate", 2, action="Collection is paused")
+    await health.post(f"{path}/resolve", 3)
+    done = a_prevention_task(incident["id"], "completed", state="completed", owner=None, due_on=None)
+    await health.running.receives(TASKS_EVENTS, done)
+
+    reviewed = await health.post(f"{path}/review", await version_of(health, incident), decision="It is done")
+    assert reviewed["state"] == "reviewed"
+
+
+async def version_of(health: Health, incident: dict[str, Any]) -> int:
+    return int((await health.running.get(f"/incidents/{incident['id']}"))["version"])
+
+
+async def review_is_refused(health: Health, incident: dict[str, Any]) -> str:
+    """Try to review the incident; returns why that is refused."""
+    version = await version_of(health, incident)
+    status, why = await health.refused(f"/incidents/{incident['id']}/review", version, decision="fine")
+    assert status == 409
+    return why
 
 
 async def test_the_review_names_what_was_looked_at_counted_and_done(health: Health) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from contracts.topics import AUTOMATION_PAUSES, PAYMENTS_EVENTS
-from provider_health.pauses.jobs import Expiries
+from provider_health.pauses.jobs import Expiries, OldStops
+from sqlalchemy import text
 
 from tests.provider_health.looking import Health, StandIn, health_of
 from tests.provider_health.telling import an_acknowledgement
@@ -96,6 +97,66 @@ async def test_whoever_extends_the_policys_pause_takes_it_over(health: Health) -
 
     assert await health.status("gocardless/api") == "up"
     assert (await health.running.get(f"/pauses/{pause_id}"))["state"] == "active"
+
+
+async def test_a_pause_of_the_policy_goes_on_while_its_provider_is_down_and_no_longer(health: Health) -> None:
+    await health.goes_down()
+    (pause_id,) = (await health.incident())["pause_ids"]
+    first = await health.running.get(f"/pauses/{pause_id}")
+
+    for day in (1, 2):
+        health.advance(timedelta(hours=23, minutes=56))
+        await health.drained(health.running.part(Expiries))
+        pause = await health.running.get(f"/pauses/{pause_id}")
+        assert (pause["state"], pause["by_policy"], pause["version"]) == ("active", True, 1 + day)
+        assert pause["expires_at"] > first["expires_at"], "before the end: there is no gap between"
+    told = await health.pauses_told()
+    assert [change for change, _ in told] == ["paused", *["extended the pause of"] * 2]
+    assert [pause.epoch for _, pause in told] == [1, 2, 3]
+    entry = (await health.incident())["timeline"][-1]
+    assert entry["words"] == "collection stays paused for 24 hours at most: GoCardless is still down"
+
+    health.gocardless.status = 200
+    await health.looks(3)
+    assert (await health.running.get(f"/pauses/{pause_id}"))["state"] == "released"
+
+
+async def test_a_pause_of_the_policy_ends_at_its_end_where_nobody_says_that_it_is_needed(health: Health) -> None:
+    await health.goes_down()
+    (pause_id,) = (await health.incident())["pause_ids"]
+    window = {"provider": "gocardless", "lasts_minutes": 60 * 24 * 2, "reason": "They told us so"}
+    await health.post("/maintenance-windows", **window)
+    await health.looks()
+    assert await health.status("gocardless/api") == "maintenance"
+
+    health.advance(timedelta(hours=22, minutes=56))
+    await health.drained(health.running.part(Expiries))
+    assert (await health.running.get(f"/pauses/{pause_id}"))["state"] == "active", "its end has not come yet"
+    health.advance(timedelta(minutes=5))
+    await health.drained(health.running.part(Expiries))
+    assert (await health.running.get(f"/pauses/{pause_id}"))["state"] == "expired"
+    assert (await health.incident())["timeline"][-1]["words"] == "a pause has run out"
+
+
+async def test_who_stopped_when_is_forgotten_after_a_quarter(health: Health) -> None:
+    stopped = """
+        INSERT INTO provider_health.pause_stops (service, instance, epoch, applied_at)
+        SELECT 'payments', 'payments-' || days, 1, now() - make_interval(days => days)
+        FROM unnest(ARRAY[1, 89, 91, 400]) AS days
+        """
+    lived = """
+        INSERT INTO provider_health.pause_instances (service, instance, epoch, applied_at, leased_until)
+        SELECT 'payments', 'payments-' || days, 1, now(), now() - make_interval(days => days)
+        FROM unnest(ARRAY[1, 89, 91, 400]) AS days
+        """
+    async with health.running.runtime.database.transaction() as tx:
+        for statement in (stopped, lived):
+            await tx.connection.execute(text(statement))
+    await health.running.part(OldStops).step()
+
+    for table in ("pause_stops", "pause_instances"):
+        left = await health.running.rows(f"SELECT instance FROM provider_health.{table} ORDER BY 1")
+        assert left == [("payments-1",), ("payments-89",)]
 
 
 async def test_the_policy_adds_none_where_a_person_has_paused_already(health: Health) -> None:

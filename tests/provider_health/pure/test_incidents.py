@@ -14,6 +14,8 @@ from provider_health.incidents.domain import (
     AtRisk,
     Incident,
     PreventionMissingError,
+    PreventionTask,
+    PreventionUnassuredError,
     State,
     Verb,
     WrongStateError,
@@ -39,6 +41,10 @@ def an_incident(state: State = "detected", severity: int = 2, task: str | None =
     )
 
 
+def a_task(owner: str | None = "Operations", due: str | None = "2026-12-10") -> PreventionTask:
+    return PreventionTask("task_1", ID, owner, due, version=1)
+
+
 @pytest.mark.parametrize("verb", STEPS)
 @pytest.mark.parametrize("state", ["detected", "acknowledged", "mitigated", "resolved", "reviewed"])
 def test_each_verb_leads_on_from_one_state_alone(verb: Verb, state: State) -> None:
@@ -55,7 +61,23 @@ def test_each_verb_leads_on_from_one_state_alone(verb: Verb, state: State) -> No
 def test_a_severe_one_is_not_reviewed_before_something_prevents_another(severity: int) -> None:
     with pytest.raises(PreventionMissingError, match="needs a prevention task"):
         step(an_incident("resolved", severity), "review")
-    assert step(an_incident("resolved", severity, task="task_1"), "review") == "reviewed"
+    with pytest.raises(PreventionMissingError, match="needs a prevention task"):
+        step(an_incident("resolved", severity, task="task_1"), "review")
+    assert step(an_incident("resolved", severity, task="task_1"), "review", a_task()) == "reviewed"
+
+
+@pytest.mark.parametrize(
+    ("owner", "due", "lacks"),
+    [
+        (None, "2026-12-10", "has no owner yet"),
+        ("Operations", None, "has no due date yet"),
+        (None, None, "has no owner and due date yet"),
+    ],
+)
+def test_what_prevents_another_is_somebodys_and_due(owner: str | None, due: str | None, lacks: str) -> None:
+    with pytest.raises(PreventionUnassuredError, match=f"the prevention task task_1 of the incident .* {lacks}"):
+        step(an_incident("resolved", 2, task="task_1"), "review", a_task(owner, due))
+    assert step(an_incident("resolved", 3, task="task_1"), "review", a_task(owner, due)) == "reviewed"
 
 
 def test_only_the_acknowledgement_of_a_severe_one_asks_for_its_task() -> None:

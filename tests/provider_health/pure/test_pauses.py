@@ -14,6 +14,7 @@ from provider_health.pauses.domain import (
     Stop,
     TooLongError,
     Who,
+    due_next,
     ended,
     extended,
     reached,
@@ -41,6 +42,14 @@ def test_an_extension_counts_from_when_it_was_asked_for() -> None:
 def test_whoever_extends_a_pause_of_the_policy_takes_it_over() -> None:
     by_policy = replace(PAUSE, by_policy=True)
     assert not extended(by_policy, timedelta(hours=1), by_policy=False, now=NOW).by_policy
+
+
+def test_the_policy_looks_shortly_before_the_end_of_its_own_pause_and_at_it() -> None:
+    by_policy, end = replace(PAUSE, by_policy=True), PAUSE.expires_at
+    assert due_next(PAUSE, now=NOW) == end
+    assert due_next(by_policy, now=NOW) == end - timedelta(minutes=5)
+    assert due_next(by_policy, now=end - timedelta(minutes=5)) == end
+    assert due_next(ended(by_policy, "released", now=NOW), now=NOW) is None
 
 
 def test_what_is_over_is_over() -> None:

@@ -18,7 +18,7 @@ from provider_health.incidents import http as incidents_http
 from provider_health.incidents.reactions import Policy
 from provider_health.incidents.use_cases import Prevention
 from provider_health.pauses import http as pauses_http
-from provider_health.pauses.jobs import Expiries, Heartbeat
+from provider_health.pauses.jobs import Expiries, Heartbeat, OldStops
 from provider_health.settings import ProviderHealthSettings
 
 _POLL_SECONDS = 0.5
@@ -57,11 +57,16 @@ def _checks(runtime: Runtime[ProviderHealthSettings]) -> Part:
 
 
 def _expiries(runtime: Runtime[ProviderHealthSettings]) -> Part:
-    return Expiries(runtime.database, limits=ScheduleLimits(poll_seconds=_POLL_SECONDS))
+    limits = ScheduleLimits(poll_seconds=_POLL_SECONDS)
+    return Expiries(runtime.database, policy(runtime.settings), limits=limits)
 
 
 def _heartbeat(runtime: Runtime[ProviderHealthSettings]) -> Part:
     return Heartbeat(runtime.database, every_seconds=runtime.settings.heartbeat_seconds)
+
+
+def _old_stops(runtime: Runtime[ProviderHealthSettings]) -> Part:
+    return OldStops(runtime.database)
 
 
 service = Service(
@@ -70,7 +75,7 @@ service = Service(
     metadata=tables.metadata,
     routers=[checks_http.router, maintenance_http.router, incidents_http.router, pauses_http.router],
     consumers=[_consumer],
-    workers=[_checks, _expiries, _heartbeat],
+    workers=[_checks, _expiries, _heartbeat, _old_stops],
     retriers=lambda runtime: {handlers.NAME: _consumer(runtime).retrier(tables.SCHEMA)},
     measures=lambda _: [measures.provider_states, measures.severe_incidents],
 )

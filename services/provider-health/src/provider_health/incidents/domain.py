@@ -3,7 +3,7 @@
     detected -> acknowledged -> mitigated -> resolved -> reviewed
 
 Symptoms of one cause gather under one incident, until it is resolved or has been over for a while. Severity 1 and 2
-are not closed without a task that prevents another.
+are not closed without a task that prevents another, which somebody owns and which is due some day.
 """
 
 from __future__ import annotations
@@ -39,6 +39,22 @@ class Owner:
 
     id: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreventionTask:
+    """What is known of the task that prevents another incident: whose it is and by when, as of its `version`."""
+
+    task_id: str
+    incident_id: str
+    owner_name: str | None
+    due: str | None
+    version: int
+
+    @property
+    def is_assured(self) -> bool:
+        """Whether somebody is to do it, by some day."""
+        return self.owner_name is not None and self.due is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +125,31 @@ class PreventionMissingError(Exception):
         self.severity = incident.severity
 
 
-def step(incident: Incident, verb: Verb) -> State:
-    """Return the state that `verb` leads to. Raises WrongStateError and PreventionMissingError."""
+class PreventionUnassuredError(Exception):
+    """Nobody owns the prevention task of a severe incident, or it has no due date: it prevents nothing yet."""
+
+    def __init__(self, incident: Incident, task: PreventionTask) -> None:
+        lacks = " and ".join(
+            words for words, value in (("owner", task.owner_name), ("due date", task.due)) if value is None
+        )
+        super().__init__(f"the prevention task {task.task_id} of the incident {incident.id} has no {lacks} yet")
+        self.id = incident.id
+        self.task_id = task.task_id
+
+
+def step(incident: Incident, verb: Verb, prevention: PreventionTask | None = None) -> State:
+    """Return the state that `verb` leads to; `prevention` is what is known of the incident's task.
+
+    Raises WrongStateError, PreventionMissingError and PreventionUnassuredError.
+    """
     start, end = STEPS[verb]
     if incident.state != start:
         raise WrongStateError(incident, verb)
-    if end == "reviewed" and incident.is_severe and incident.prevention_task_id is None:
-        raise PreventionMissingError(incident)
+    if end == "reviewed" and incident.is_severe:
+        if incident.prevention_task_id is None or prevention is None:
+            raise PreventionMissingError(incident)
+        if not prevention.is_assured:
+            raise PreventionUnassuredError(incident, prevention)
     return end
 
 

@@ -26,7 +26,7 @@ from contracts.events import ProviderHealthReviewed, ProviderIncidentUpdated
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from provider_health.incidents import queries, use_cases
-from provider_health.incidents.domain import Owner, PreventionMissingError, WrongStateError
+from provider_health.incidents.domain import Owner, PreventionMissingError, PreventionUnassuredError, WrongStateError
 from provider_health.incidents.queries import Wanted
 from provider_health.incidents.use_cases import AlreadyOpenError, NoSuchIncidentError, Prevention, StillFailingError
 from provider_health.incidents.views import (
@@ -55,6 +55,9 @@ TIMELINE_SHOWN: Final = 200
 
 WRONG_STATE: Final = ProblemType("incident-wrong-state", "The incident is not in a state that this leads on from", 409)
 STILL_FAILING: Final = ProblemType("incident-still-failing", "What the incident is about does not work yet", 409)
+PREVENTION_UNASSURED: Final = ProblemType(
+    "prevention-task-unassured", "The prevention task of a severe incident has no owner or no due date", 409
+)
 PREVENTION_MISSING: Final = ProblemType("prevention-task-missing", "A severe incident has no prevention task yet", 409)
 ALREADY_OPEN: Final = ProblemType("incident-already-open", "An incident about the same is open already", 409)
 
@@ -79,6 +82,8 @@ def told_as_problems() -> Iterator[None]:
         raise Problem(STILL_FAILING, _sentence(error), incident_id=error.id, status_now=error.status) from None
     except PreventionMissingError as error:
         raise Problem(PREVENTION_MISSING, _sentence(error), incident_id=error.id, severity=error.severity) from None
+    except PreventionUnassuredError as error:
+        raise Problem(PREVENTION_UNASSURED, _sentence(error), incident_id=error.id, task_id=error.task_id) from None
     except AlreadyOpenError as error:
         raise Problem(ALREADY_OPEN, _sentence(error), incident_id=error.id) from None
 
@@ -237,6 +242,7 @@ async def resolve_incident(incident_id: IncidentId, given: Noted, expected: IfMa
         problems=[
             Problem.not_found("incident", INCIDENT_ID),
             (PREVENTION_MISSING, f"The incident {INCIDENT_ID} has severity 2: it needs a prevention task."),
+            (PREVENTION_UNASSURED, f"The prevention task of the incident {INCIDENT_ID} has no owner yet."),
             (WRONG_STATE, f"The incident {INCIDENT_ID} is mitigated: one cannot review it now."),
             _STALE,
             _NO_VERSION,
@@ -244,7 +250,7 @@ async def resolve_incident(incident_id: IncidentId, given: Noted, expected: IfMa
     ),
 )
 async def review_incident(incident_id: IncidentId, given: Reviewed, expected: IfMatch, tx: Tx) -> IncidentView:
-    """Close an incident with what was learned; severity 1 and 2 need their prevention task."""
+    """Close an incident with what was learned; severity 1 and 2 need their prevention task, with owner and due date."""
     with told_as_problems():
         return IncidentView.of(
             await use_cases.review(

@@ -168,6 +168,35 @@ async def _write_pause(tx: Transaction, incident: Incident, paused: Pause | None
         await write(tx, incident, "pause", words, reference=paused.id)
 
 
+async def pause_comes_to_its_end(tx: Transaction, pause_id: str, policy: Policy) -> None:
+    """Let a pause of the policy go on while its provider is still away; end any other once its time is over.
+
+    Does nothing where it was ended or extended meanwhile.
+    """
+    pause = await pauses.coming_to_its_end(tx, pause_id)
+    if pause is None:
+        return
+    provider = pause.scope.provider
+    if policy.pauses and pause.by_policy and provider is not None and pause.scope == _scope(provider):
+        status = await store.check_status(tx.connection, provider, API)
+        if status in _PAUSING:
+            reason = f"{name_of(provider)} is still {status}"
+            after = await pauses.extend_by_policy(tx, pause, lasts=policy.pause_lasts, reason=reason)
+            lasts = duration_words((after.expires_at - after.anchored_at).total_seconds())
+            await _note_pause(tx, after, f"collection stays paused for {lasts} at most: {reason}")
+            return
+    ended = await pauses.expire(tx, pause)
+    if ended is not None:
+        await _note_pause(tx, ended, "a pause has run out")
+
+
+async def _note_pause(tx: Transaction, pause: Pause, words: str) -> None:
+    """Put what became of a pause on the timeline of the incident that it is for."""
+    incident = None if pause.incident_id is None else await store.load(tx.connection, pause.incident_id)
+    if incident is not None:
+        await write(tx, incident, "pause", words, reference=pause.id)
+
+
 def _scope(provider: str) -> Scope:
     return Scope(provider, None, "collection")
 
@@ -179,6 +208,7 @@ async def prevention_told(tx: Transaction, event: Event[OperationalTaskUpdated],
     incident = None if incident_id is None else await store.load(tx.connection, incident_id)
     if incident is None:
         return
+    await store.prevention_told(tx.connection, translate.prevention_task(incident.id, event))
     because = f" with the outcome {task.outcome.code}" if task.outcome is not None else ""
     words = f"{event.data.actor.name} {event.data.body.change} the task {task.title}{because}"
     if task.state in _DROPPED:

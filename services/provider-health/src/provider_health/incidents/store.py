@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,9 +11,9 @@ from chassis.sql import Statement
 from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from provider_health.incidents.domain import AtRisk, Incident, Owner
+from provider_health.incidents.domain import AtRisk, Incident, Owner, PreventionTask
 from provider_health.incidents.entries import Entry
-from provider_health.incidents.tables import incident_timeline, provider_incidents
+from provider_health.incidents.tables import incident_timeline, prevention_tasks, provider_incidents
 
 _NOTICES_KEPT: Final = 8
 _AT_RISK = text(
@@ -38,6 +39,16 @@ _WAITS_STILL = Statement(
     """
     UPDATE provider_health.waiting_payments SET waits = :waits, told_at = :told_at
     WHERE payment_id = :payment AND told_at < :told_at
+    """
+)
+# An event of a task that arrives late changes nothing.
+_PREVENTS = Statement(
+    """
+    INSERT INTO provider_health.prevention_tasks AS held (task_id, incident_id, owner_name, due, version)
+    VALUES (:task_id, :incident_id, :owner_name, :due, :version)
+    ON CONFLICT (task_id) DO UPDATE
+    SET owner_name = excluded.owner_name, due = excluded.due, version = excluded.version
+    WHERE held.version < excluded.version
     """
 )
 _PROVIDER = text("SELECT provider FROM provider_health.waiting_payments WHERE payment_id = :payment")
@@ -116,6 +127,19 @@ async def payment_told(
 async def provider_of(connection: AsyncConnection, payment_id: str) -> str | None:
     """The provider of a payment that was heard of."""
     return (await connection.execute(_PROVIDER, {"payment": payment_id})).scalar_one_or_none()
+
+
+async def prevention_told(connection: AsyncConnection, task: PreventionTask) -> None:
+    """Keep what a prevention task is by now."""
+    await _PREVENTS.all(connection, asdict(task))
+
+
+async def prevention_of(connection: AsyncConnection, incident: Incident) -> PreventionTask | None:
+    """What is known of the task that prevents another such incident."""
+    table = prevention_tasks
+    found = await connection.execute(select(table).where(table.c.task_id == incident.prevention_task_id))
+    row = found.one_or_none()
+    return None if row is None else PreventionTask(**row._mapping)
 
 
 async def check_status(connection: AsyncConnection, provider: str, category: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Incidents, what happened during each, and the money that waits while a provider is away."""
+"""Incidents, what happened during each, what prevents another, and the money that waits meanwhile."""
 
 from __future__ import annotations
 
@@ -54,6 +54,16 @@ incident_timeline = Table(
     Column("reference", Text),
     Column("notice", Boolean, nullable=False),
     Index("incident_timeline_incident", "incident_id", "id"),
+)
+
+prevention_tasks = Table(
+    "prevention_tasks",
+    metadata,
+    Column("task_id", Text, primary_key=True),
+    Column("incident_id", UUID(as_uuid=False), nullable=False),
+    Column("owner_name", Text),
+    Column("due", Text),
+    Column("version", Integer, nullable=False),
 )
 
 waiting_payments = Table(

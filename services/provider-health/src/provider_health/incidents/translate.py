@@ -7,18 +7,19 @@ from datetime import date
 from typing import Any, Final
 
 from chassis.transaction import Draft
-from contracts.envelope import Entity, Money, Snapshot, Workflow
+from contracts.envelope import Entity, Event, Money, Snapshot, Workflow
 from contracts.events import (
     IncidentState,
     Named,
     OperationalTaskRequested,
+    OperationalTaskUpdated,
     ProviderHealthReviewed,
     ProviderIncidentUpdated,
     TaskSource,
 )
 from contracts.tasks import INCIDENT_PREVENTION
 
-from provider_health.incidents.domain import Incident, prevention_key
+from provider_health.incidents.domain import Incident, PreventionTask, prevention_key
 
 _WAITING: Final = frozenset({"scheduled", "held", "calling"})
 _ENDED: Final = frozenset({"succeeded", "paid_out", "cancelled", "charged_back"})
@@ -77,6 +78,16 @@ def prevention(incident: Incident, *, queue: str, due_on: date) -> Draft[Operati
         key=key,
         reason=f"an incident of severity {incident.severity} is not closed without one",
     )
+
+
+def prevention_task(incident_id: str, event: Event[OperationalTaskUpdated]) -> PreventionTask:
+    """What a task that prevents another such incident is by now; one that was completed had whoever did so."""
+    task = event.data.body.task
+    owner = None if task.owner is None else task.owner.name
+    due = task.due_on or task.due_at
+    if task.state == "completed":
+        owner, due = owner or event.data.actor.name, due or event.time
+    return PreventionTask(task.id, incident_id, owner, None if due is None else due.isoformat(), task.version)
 
 
 def state_of(incident: Incident) -> IncidentState:

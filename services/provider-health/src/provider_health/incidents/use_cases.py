@@ -135,9 +135,12 @@ async def review(
     replay_ids: Sequence[str],
     expected: int | None,
 ) -> Incident:
-    """Close an incident with what was learned. Raises PreventionMissingError for a severe one without its task."""
+    """Close an incident with what was learned.
+
+    Raises PreventionMissingError for a severe one without its task, PreventionUnassuredError where that is nobody's.
+    """
     before = await load(tx, incident_id, expected)
-    state = step(before, "review")
+    state = step(before, "review", await store.prevention_of(tx.connection, before))
     after = replace(
         before,
         state=state,

@@ -1,7 +1,7 @@
 """What may happen to a pause of automation: it is set, extended, released or runs out, and never lasts for ever.
 
-A pause binds until `expires_at`, at most a day after somebody last said so. One that the policy has set is lifted by
-the policy alone, and no longer once a person has extended it: they have taken it over.
+A pause binds until `expires_at`, at most a day after somebody last said so. One that the policy has set is lifted or
+extended by the policy alone, and no longer once a person has extended it: they have taken it over.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ Action = Literal["collection", "notices", "replays", "all"]
 PauseStatus = Literal["active", "released", "expired"]
 
 LONGEST: Final = timedelta(hours=24)
+LOOKED_AT_BEFORE: Final = timedelta(minutes=5)
+"""How long before its end the policy looks whether a pause of its own has to go on: there must be no gap between."""
 _ACTIONS: Final = {"collection": "collection", "notices": "notices", "replays": "replays", "all": "everything"}
 
 
@@ -105,6 +107,14 @@ def extended(pause: Pause, lasts: timedelta, *, by_policy: bool, now: datetime) 
     if pause.state != "active":
         raise EndedError(pause)
     return replace(pause, anchored_at=now, expires_at=until(now, lasts), by_policy=pause.by_policy and by_policy)
+
+
+def due_next(pause: Pause, *, now: datetime) -> datetime | None:
+    """Return when there is something to decide about a pause: shortly before its end, at its end, or never again."""
+    if pause.state != "active":
+        return None
+    before = pause.expires_at - LOOKED_AT_BEFORE
+    return before if pause.by_policy and before > now else pause.expires_at
 
 
 def ended(pause: Pause, state: PauseStatus, *, now: datetime) -> Pause:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from provider_health.pauses.domain import Pause, Scope, Who
+from provider_health.pauses.domain import Pause, Scope, Who, due_next
 from provider_health.pauses.tables import automation_pause_changes, automation_pauses
 
 _LOCK = text("SELECT epoch FROM provider_health.pause_head WHERE id = 1 FOR UPDATE")
@@ -41,6 +41,11 @@ _STOPS = text(
     INSERT INTO provider_health.pause_stops (service, instance, epoch, applied_at)
     VALUES (:service, :instance, :epoch, :applied_at) ON CONFLICT (service, instance, epoch) DO NOTHING
     """
+)
+
+_FORGET = (
+    text("DELETE FROM provider_health.pause_stops WHERE applied_at < clock_timestamp() - CAST(:age AS interval)"),
+    text("DELETE FROM provider_health.pause_instances WHERE leased_until < clock_timestamp() - CAST(:age AS interval)"),
 )
 
 
@@ -127,6 +132,12 @@ async def acknowledged(
     await connection.execute(_STOPS, given)
 
 
+async def forget_stops(connection: AsyncConnection, *, older_than: timedelta) -> None:
+    """Forget who stopped when, and who lived, once that is long past."""
+    for statement in _FORGET:
+        await connection.execute(statement, {"age": older_than})
+
+
 def _values(pause: Pause) -> dict[str, Any]:
     return {
         "scope": pause.scope.text,
@@ -147,7 +158,7 @@ def _values(pause: Pause) -> dict[str, Any]:
         "anchored_at": pause.anchored_at,
         "expires_at": pause.expires_at,
         "ended_at": pause.ended_at,
-        "due_at": pause.expires_at if pause.state == "active" else None,
+        "due_at": due_next(pause, now=pause.anchored_at),
         "version": pause.version,
     }
 

@@ -81,4 +81,5 @@ pause_stops = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("applied_at", DateTime(timezone=True), nullable=False),
     Index("pause_stops_epoch", "service", "instance", "epoch", unique=True),
+    Index("pause_stops_applied", "applied_at"),
 )

@@ -19,6 +19,7 @@ from provider_health.pauses.domain import (
     Pause,
     Scope,
     Who,
+    due_next,
     ended,
     extended,
     until,
@@ -107,12 +108,31 @@ async def release_by_policy(tx: Transaction, scope: Scope, *, reason: str) -> Pa
     return await _end(tx, standing, replace(ended(standing, "released", now=tx.now), epoch=epoch), reason)
 
 
-async def expire(tx: Transaction, pause_id: str) -> Pause | None:
-    """End a pause whose time is over; None when it was ended or extended meanwhile."""
+async def coming_to_its_end(tx: Transaction, pause_id: str) -> Pause | None:
+    """The pause, locked, if it is in force and something is to be decided about its end now.
+
+    The head is locked too, so that what is decided may be told with the next epoch.
+    """
+    await store.next_epoch(tx.connection)
+    found = await store.load(tx.connection, pause_id)
+    due = None if found is None else due_next(found, now=found.anchored_at)
+    return found if due is not None and due <= tx.now else None
+
+
+async def extend_by_policy(tx: Transaction, before: Pause, *, lasts: timedelta, reason: str) -> Pause:
+    """Let a pause of the policy go on, from now."""
     epoch = await store.next_epoch(tx.connection)
-    before = await store.load(tx.connection, pause_id)
-    if before is None or before.state != "active" or before.expires_at > tx.now:
+    after = replace(extended(before, lasts, by_policy=True, now=tx.now), epoch=epoch, version=before.version + 1)
+    await store.save(tx.connection, after)
+    await _tell(tx, before, after, translate.EXTENDED, reason)
+    return after
+
+
+async def expire(tx: Transaction, before: Pause) -> Pause | None:
+    """End a pause whose time is over; None while it is not."""
+    if before.expires_at > tx.now:
         return None
+    epoch = await store.next_epoch(tx.connection)
     after = replace(ended(before, "expired", now=tx.now), epoch=epoch)
     return await _end(tx, before, after, "it had run out")
 
