@@ -36,7 +36,7 @@ lock: | $(UV) ## Resolve again and write requirements.lock
 	@$(UV) lock
 	@$(UV) export --quiet --all-packages --all-groups --no-emit-workspace -o requirements.lock
 
-demo: $(STAMP) ## Start the whole stack and play one signed webhook's story
+demo: $(STAMP) ## Start the whole stack and play one month of a gym through it
 	@$(BIN)/backbone demo
 
 up: $(STAMP) ## Start the whole stack without the story
