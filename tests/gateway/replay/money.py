@@ -75,3 +75,22 @@ async def cancelled_already(world: World, call: Call) -> None:
     path = f"/v1/replays/{call.names['replay_id']}/cancel"
     after = await world.ask("POST", path, headers={"If-Match": call.headers["If-Match"]})
     call.expects(after["version"])
+
+
+A_PAYOUT = """
+    WITH made AS (
+        INSERT INTO payments.payouts (id, key, provider, reference, state, automatic, amount_minor, currency,
+            created_at, arrives_on, listed_minor, difference_minor, fee_minor, gst_minor, version)
+        VALUES ($1::uuid, 'stripe/self/payout/' || ($1::uuid)::text, 'stripe', 'po_' || ($1::uuid)::text, 'paid',
+            true, 10783, 'AUD', now(), current_date, 10783.0, 0, 217, 20, 1)
+        RETURNING id
+    )
+    INSERT INTO payments.payout_items (payout_id, line, type, amount_minor, gst_minor, source)
+    SELECT id, 1, 'charge', 10783.0, 19.7, 'ch_replayed' FROM made
+"""
+
+
+@makes("payout_id")
+async def a_payout(world: World, call: Call) -> None:
+    call.names["payout_id"] = new_id()
+    await world.execute(A_PAYOUT, call.names["payout_id"])

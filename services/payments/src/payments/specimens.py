@@ -114,3 +114,53 @@ DELIVERY_DETAIL: Final[Json] = {
         }
     ],
 }
+
+PAYOUT_ID: Final = "0198c2f4-7d20-7a11-9b3c-4d5e6f708192"
+PAYOUT: Final[Json] = {
+    "id": PAYOUT_ID,
+    "provider": "stripe",
+    "reference": "po_1Qx8TzKp4VnW2mRb0c",
+    "state": "paid",
+    "automatic": True,
+    "amount": {"amount_minor": 5_783, "currency": "AUD"},
+    "listed_minor": "5783.0",
+    "difference": {"amount_minor": 0, "currency": "AUD"},
+    "created_at": _AT,
+    "arrives_on": "2026-03-04",
+    "banked_at": _AT,
+    "version": 2,
+}
+PAYOUT_DETAIL: Final[Json] = {
+    **PAYOUT,
+    "lines": [
+        {
+            "line": 1,
+            "type": "charge",
+            "amount_minor": "10783.0",
+            "gst_minor": "19.7",
+            "source": "ch_3Qx8TzKp4VnW2mRb0c",
+        },
+        {
+            "line": 2,
+            "type": "refund",
+            "amount_minor": "-5000.0",
+            "gst_minor": "0.0",
+            "source": "re_3Qx8TzKp4VnW2mRb0c",
+        },
+    ],
+}
+RETURNS: Final[Json] = {
+    "refunds": [
+        {
+            "id": "0198c2f4-7d21-7b22-8c4d-5e6f70819203",
+            "reference": "re_3Qx8TzKp4VnW2mRb0c",
+            "state": "paid",
+            "amount": {"amount_minor": 5_000, "currency": "AUD"},
+            "created_at": _AT,
+            "paid_at": _AT,
+            "failed_at": None,
+            "failure": None,
+        }
+    ],
+    "disputes": [],
+}

@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from chassis.web import Listed, Page, Problem, ReadTx, documents
+from chassis.web import LIST_PROBLEMS, Listed, Page, Problem, ReadTx, documents
 from contracts.envelope import Money
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlalchemy import Row
 
+from payments import specimens
 from payments.collection import queries as collection
 from payments.collection.domain import PayoutState, RefundState
 from payments.collection.facts import DisputeStatus
@@ -95,7 +96,15 @@ class Returns(BaseModel):
     disputes: list[DisputeRow]
 
 
-@router.get("/payouts", **documents(scope="payments:read", limit="read"))
+@router.get(
+    "/payouts",
+    **documents(
+        scope="payments:read",
+        limit="read",
+        example=Listed(items=[specimens.PAYOUT], next=None),
+        problems=LIST_PROBLEMS,
+    ),
+)
 async def list_payouts(
     tx: ReadTx,
     page: Page,
@@ -109,7 +118,15 @@ async def list_payouts(
     return page.listed([PayoutSummary(**_payout(row)) for row in rows], key=lambda payout: payout.id)
 
 
-@router.get("/payouts/{payout_id}", **documents(scope="payments:read", limit="read"))
+@router.get(
+    "/payouts/{payout_id}",
+    **documents(
+        scope="payments:read",
+        limit="read",
+        example=specimens.PAYOUT_DETAIL,
+        problems=[Problem.not_found("payout", specimens.PAYOUT_ID)],
+    ),
+)
 async def get_payout(payout_id: UUID, tx: ReadTx) -> PayoutDetail:
     """One payout with its lines."""
     row = await queries.get_payout(tx.connection, str(payout_id))
@@ -119,7 +136,15 @@ async def get_payout(payout_id: UUID, tx: ReadTx) -> PayoutDetail:
     return PayoutDetail(**_payout(row), lines=[_fields(PayoutLine, item) for item in items])
 
 
-@router.get("/payments/{payment_id}/returns", **documents(scope="payments:read", limit="read"))
+@router.get(
+    "/payments/{payment_id}/returns",
+    **documents(
+        scope="payments:read",
+        limit="read",
+        example=specimens.RETURNS,
+        problems=[Problem.not_found("payment", specimens.PAYMENT_ID)],
+    ),
+)
 async def get_returns(payment_id: UUID, tx: ReadTx) -> Returns:
     """The refunds and disputes of a payment."""
     if await collection.get_payment(tx.connection, str(payment_id)) is None:
