@@ -17,6 +17,14 @@ BODIES: dict[str, Any] = {
     "review": {"decision": "Nothing was lost"},
 }
 GATHER_NO_MORE = "UPDATE provider_health.provider_incidents SET gathers = false, version = version + 1 WHERE gathers"
+SEVERE = """
+    UPDATE provider_health.provider_incidents SET severity = 1, prevention_task_id = $2, version = version + 1
+    WHERE id = $1
+"""
+NOBODYS = """
+    INSERT INTO provider_health.prevention_tasks (task_id, incident_id, due, version)
+    VALUES ('task_1', $1, '2026-12-10', 1)
+"""
 WAY = ("acknowledge", "mitigate", "resolve", "review")
 
 
@@ -25,10 +33,10 @@ async def a_provider(world: World, call: Call) -> None:
     call.names["provider"] = "stripe"
 
 
-async def opened(world: World, *, severity: int = 3) -> dict[str, Any]:
+async def opened(world: World) -> dict[str, Any]:
     """An incident of its own: those before it gather no more."""
     await world.execute(GATHER_NO_MORE)
-    given = {"title": "Members see the wrong balance", "provider": "members-api", "severity": severity}
+    given = {"title": "Members see the wrong balance", "provider": "members-api", "severity": 3}
     incident: dict[str, Any] = await world.ask("POST", "/v1/incidents", json=given)
     return incident
 
@@ -65,8 +73,18 @@ async def reviewed(world: World, call: Call) -> None:
 
 @before(f"POST {INCIDENT}/review", problem="prevention-task-missing")
 async def severe_and_resolved(world: World, call: Call) -> None:
-    seen(call, await opened(world, severity=1))
+    """Made severe behind the service's back: nobody is asked for the task, which would be there soon."""
     await taken(world, call, *WAY[:3])
+    await world.execute(SEVERE, call.names["incident_id"], None)
+    call.expects(int(call.headers["If-Match"].strip('"')) + 1)
+
+
+@before(f"POST {INCIDENT}/review", problem="prevention-task-unassured")
+async def with_a_task_that_is_nobodys(world: World, call: Call) -> None:
+    await taken(world, call, *WAY[:3])
+    await world.execute(SEVERE, call.names["incident_id"], "task_1")
+    await world.execute(NOBODYS, call.names["incident_id"])
+    call.expects(int(call.headers["If-Match"].strip('"')) + 1)
 
 
 @before("POST /v1/incidents")
