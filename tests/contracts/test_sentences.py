@@ -32,6 +32,7 @@ DATA = {
     "body": {
         "amount": {"amount_minor": 11000, "currency": "AUD"},
         "held": True,
+        "free": False,
         "count": 0,
         "one": 1,
         "title": "1 form(s)",
@@ -50,6 +51,7 @@ DATA = {
         ("{body.held}, {body.count}", "yes, 0"),
         ("{body.count:{} event(s)}, {body.one:{} event(s)}", "0 events, 1 event"),
         ("wants{body.title: {}}{body.title: (in word(s): {})}", "wants 1 form(s) (in words: 1 form(s))"),
+        ("{body.held:held }{body.free:free }{body.free}", "held no"),
         ("with {body.names}", "with Isla Morgan, Emma"),
         ("{body.other}{body.missing.deep}{actor.name.deep}.", "."),
     ],

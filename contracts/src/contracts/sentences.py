@@ -1,9 +1,9 @@
 """Sentence templates for the audit log: what an owner reads.
 
 `{actor}` inserts a field of the event, `{body.amount}` one of its body; `{reason: because {}}` inserts the text with
-`{}` replaced and is left out when the field is empty; `{body.count:{} event(s)}` says `1 event` and `2 events`. A
-template knows the envelope's fields and the body's, nothing more. Values are plain text; whoever shows them escapes
-them.
+`{}` replaced and is left out when the field is empty; `{body.count:{} event(s)}` says `1 event` and `2 events`, and
+`{body.dry_run:dry run of a }`, which does not insert the field, is said where that is true. A template knows the
+envelope's fields and the body's, nothing more. Values are plain text; whoever shows them escapes them.
 """
 
 from __future__ import annotations
@@ -140,6 +140,6 @@ class Sentence:
                 # The abstract class costs more than the look-up; what comes from JSON is a dict.
                 value = value.get(name) if value.__class__ is dict or isinstance(value, Mapping) else None
             plain = _plain(value)
-            if plain:
+            if plain and (value is not False or "{}" in one):
                 out.append((one if plain == "1" else several).replace("{}", plain))
         return "".join(out)

@@ -250,8 +250,8 @@ class ReplayCounts(Wire):
     version=1,
     topic=PAYMENTS_EVENTS,
     entity="replay",
-    sentence="{actor} {body.change} a replay of {body.counts.matched:{} event(s)}{body.purpose: (purpose: {})}"
-    "{reason: because {}}",
+    sentence="{actor} {body.change} a {body.dry_run:dry run of a }replay of {body.counts.matched:{} event(s)}"
+    "{body.purpose: (purpose: {})}{reason: because {}}",
 )
 class ReplayUpdated(Payload):
     """A replay of provider events changed its state: `requested`, `running`, `completed`, `cancelled`, `refused`."""
