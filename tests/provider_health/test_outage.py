@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from contracts.events import (
@@ -92,8 +93,10 @@ async def test_a_prevention_task_that_is_nobodys_or_never_due_does_not_close_a_s
     await health.post(f"{path}/mitigate", 2, action="Collection is paused")
     await health.post(f"{path}/resolve", 3)
 
-    for version, lacking in enumerate(({"owner": None}, {"due_on": None}, {"owner": None, "due_on": None}), start=1):
-        await health.running.receives(TASKS_EVENTS, a_prevention_task(incident["id"], version=version, **lacking))
+    someday = date(2026, 12, 10)
+    for version, (owner, due_on) in enumerate(((None, someday), ("Operations", None), (None, None)), start=1):
+        task = a_prevention_task(incident["id"], owner=owner, due_on=due_on, version=version)
+        await health.running.receives(TASKS_EVENTS, task)
         assert await review_is_refused(health, incident) == "prevention-task-unassured"
 
     assigned = a_prevention_task(incident["id"], "assigned", version=5)

@@ -124,8 +124,7 @@ async def test_a_pause_of_the_policy_goes_on_while_its_provider_is_down_and_no_l
 async def test_a_pause_of_the_policy_ends_at_its_end_where_nobody_says_that_it_is_needed(health: Health) -> None:
     await health.goes_down()
     (pause_id,) = (await health.incident())["pause_ids"]
-    window = {"provider": "gocardless", "lasts_minutes": 60 * 24 * 2, "reason": "They told us so"}
-    await health.post("/maintenance-windows", **window)
+    await health.post("/maintenance-windows", provider="gocardless", lasts_minutes=2_880, reason="They told us so")
     await health.looks()
     assert await health.status("gocardless/api") == "maintenance"
 

@@ -79,12 +79,11 @@ def number(value: Any) -> Any:
 
 def at(moment: datetime | str | None, zone: ZoneInfo, form: str = "%d %b %Y %H:%M") -> str:
     """An instant as the business says it; one that cannot be read is told as it came."""
-    if not isinstance(moment, datetime):
-        try:
-            moment = datetime.fromisoformat(moment or "")
-        except ValueError:
-            return moment or "–"
-    return moment.astimezone(zone).strftime(form)
+    try:
+        instant = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment or "")
+    except ValueError:
+        return str(moment or "–")
+    return instant.astimezone(zone).strftime(form)
 
 
 def commands(words: str) -> Markup:
