@@ -14,6 +14,7 @@ from payments.deliveries import tables as deliveries
 from payments.holds import tables as holds
 from payments.ledger import tables as ledger
 from payments.members import tables as members
+from payments.numbering import tables as numbering
 from payments.recovery import tables as recovery
 from payments.replays import tables as replays
 from payments.schema import metadata
@@ -36,6 +37,7 @@ __all__ = [
     "ledger",
     "members",
     "metadata",
+    "numbering",
     "outbox",
     "positions",
     "recovery",

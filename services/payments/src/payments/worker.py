@@ -17,7 +17,7 @@ from chassis.transaction import Cause, Transaction
 from payments.collection import use_cases
 from payments.collection.use_cases import Rules
 from payments.deliveries import inputs
-from payments.deliveries.inputs import EventInput, FetchedInput, Input, RefoldInput, UnusableInput
+from payments.deliveries.inputs import CommandInput, EventInput, FetchedInput, Input, RefoldInput, UnusableInput
 from payments.schema import SCHEMA
 
 NAME = "payments.worker"
@@ -73,6 +73,8 @@ def letter_of(item: Input, error: Exception) -> Letter:
             )
         case FetchedInput(fetched_id=fetched_id, key=key):
             return Letter(consumer=NAME, pointer=f"fetched/{fetched_id}", message=key.text.encode(), error=error)
+        case CommandInput(command_id=command_id, words=words):
+            return Letter(consumer=NAME, pointer=f"command/{command_id}", message=words.encode(), error=error)
         case RefoldInput(key=key):
             pointer = f"refold/{key.text}"
             return Letter(consumer=NAME, pointer=pointer, message=key.text.encode(), error=error)

@@ -309,9 +309,9 @@ def _amount(payment: PaymentView | None, invoice: InvoiceView | None) -> Amount 
 
 @dataclass(frozen=True, slots=True)
 class InvoiceChange:
-    """One change of one invoice, for `invoice.updated`."""
+    """One change of one invoice, for `invoice.updated`: one of our words, or those of a decision."""
 
-    change: InvoiceWord
+    change: InvoiceWord | str
     invoice: InvoiceView
 
 

@@ -6,26 +6,31 @@ what is saved is what stands at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from chassis.clock import real_now
-from chassis.sql import read_together, write_together
-from chassis.transaction import Cause, Transaction
+from chassis.ids import new_id
+from chassis.sql import Write, read_together, write_together
+from chassis.transaction import Transaction
 
-from payments.collection import fetching, store, translate
-from payments.collection.codec import names
-from payments.collection.domain import Fetch, InvoiceView, Member, PaymentView, Policy
-from payments.collection.facts import Fact
+from payments.collection import fetching, store
+from payments.collection.announcing import Names, tell
+from payments.collection.codec import names, to_json
+from payments.collection.domain import Fetch, Group, InvoiceView, Member, PaymentView, Policy
+from payments.collection.facts import Decision, Fact
 from payments.collection.invoices import implied_key
 from payments.collection.objects import CUSTOMER, PAYMENTS, Key
 from payments.collection.store import Ids, NewFact
-from payments.collection.telling import not_understood, payment_change, snapshot
+from payments.collection.telling import snapshot
 from payments.collection.working_set import Applied, WorkingSet
 from payments.deliveries import inputs as queue
 from payments.deliveries import store as deliveries
 from payments.deliveries.inputs import (
     AlternativeInput,
+    CommandInput,
     ConflictInput,
     EventInput,
     FetchedInput,
@@ -33,15 +38,17 @@ from payments.deliveries.inputs import (
     RefoldInput,
     UnusableInput,
 )
-from payments.deliveries.store import EventOutcome
 from payments.ledger import store as ledger
 from payments.ledger.domain import Journal
 from payments.ledger.store import NewJournal
 from payments.members import store as members
 from payments.members.store import Customer
+from payments.numbering import store as numbering
+from payments.numbering.store import Kind, Numbered
 from payments.recovery import use_cases as recovery
-from payments.recovery.use_cases import Changes
 from payments.settlement import store as settlement
+
+_LOCK_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,16 @@ class Rules:
     """How money is booked here, and which days are business days."""
 
     policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What staff decided: the command's stable name, what it did in words ("written off"), why, and what it makes."""
+
+    name: str
+    words: str
+    reason: str | None
+    facts: Sequence[Decision]
 
 
 @dataclass(slots=True)
@@ -81,6 +98,50 @@ async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
     wanted = {key for each in given for fact in _facts(each) for key in names(fact)}
     wanted |= {each.key for each in given if isinstance(each, RefoldInput)}
     working_set, ids = await _working_set(tx, await store.lock_group(tx.connection, wanted), rules)
+    await _apply_all(tx, given, working_set, ids, rules)
+
+
+async def command(
+    tx: Transaction,
+    rules: Rules,
+    about: Collection[Key],
+    decide: Callable[[Group, str], Command],
+) -> Applied | None:
+    """Record what staff decided about these objects as an input, and apply it at once, in the caller's transaction.
+
+    The objects' group is locked and folded; `decide` sees it as it stands, with the id that the command will have, and
+    answers with the facts that the decision makes (their `told` has that id, the command's name and the time from
+    which it counts) about objects that are in `about` or in the group. What it raises refuses the command: nothing is
+    recorded then. The command is kept with whoever acts in `tx`, numbered, and what it changed is told with its words
+    and its reason. Returns what it changed, or None where `decide` answers without facts. One command is one call.
+
+    Raises GroupStillGrowsError when others keep adding to the group.
+    """
+    working_set, ids = await _locked(tx, about, rules)
+    command_id = new_id()
+    decided = decide(working_set.group(about), command_id)
+    if not decided.facts:
+        return None
+    given = CommandInput(0, command_id, decided.words, tuple(decided.facts), decided.reason)
+    body = {"facts": [to_json(fact) for fact in decided.facts], "words": decided.words}
+    kept = numbering.keep_command(tx, command_id, decided.name, body, decided.reason)
+    batch = await _apply_all(tx, [given], working_set, ids, rules, kept)
+    return batch.applied[0][1]
+
+
+async def _locked(tx: Transaction, about: Collection[Key], rules: Rules) -> tuple[WorkingSet, Ids]:
+    """Lock a group and read it; where somebody has added to it meanwhile, the locks are given back and taken anew."""
+    for _ in range(_LOCK_ATTEMPTS):
+        with contextlib.suppress(store.GroupStillGrowsError):
+            async with tx.connection.begin_nested():
+                return await _working_set(tx, await store.lock_group(tx.connection, about), rules)
+    return await _working_set(tx, await store.lock_group(tx.connection, about), rules)
+
+
+async def _apply_all(
+    tx: Transaction, given: Sequence[Input], working_set: WorkingSet, ids: Ids, rules: Rules, *more: Write
+) -> _Batch:
+    """Apply inputs in their order to what is locked and read; `more` is written beside."""
     batch = _Batch()
     for each in given:
         applied = _apply(working_set, each)
@@ -89,7 +150,7 @@ async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
     journal_ids = await ledger.ids_of(tx.connection, batch.journals)
     plans = await recovery.replan(tx, list(batch.payments.values()), batch.invoices, ids, zone=rules.policy.zone)
     payout_ids = await settlement.ids_of(tx.connection, batch.settled)
-    outcomes = _tell(tx, given, batch, _Names(ids, journal_ids, payout_ids), plans)
+    outcomes = tell(tx, given, batch.applied, Names(ids, journal_ids, payout_ids), plans)
     views = [(view, snapshot(view)) for view in batch.payments.values()]
     now = real_now()
     await write_together(
@@ -102,10 +163,13 @@ async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
         *ledger.post(_posted(batch, ids), journal_ids, at=now, zone=rules.policy.zone),
         *deliveries.save_outcomes(outcomes, at=now),
         *fetching.want(list(batch.fetches.values())),
+        *numbering.number([one for each in given for one in _numbered(each)], rules.policy),
         queue.done(given),
+        *more,
     )
     await settlement.save(tx.connection, batch.settled, ids.payment, payout_ids)
     await queue.processed(tx.connection, given)
+    return batch
 
 
 async def _working_set(tx: Transaction, keys: frozenset[Key], rules: Rules) -> tuple[WorkingSet, Ids]:
@@ -131,7 +195,29 @@ async def _working_set(tx: Transaction, keys: frozenset[Key], rules: Rules) -> t
 
 
 def _facts(given: Input) -> Sequence[Fact]:
-    return given.facts if isinstance(given, EventInput | FetchedInput) and not isinstance(given, ConflictInput) else ()
+    match given:
+        case ConflictInput():
+            return ()
+        case EventInput(facts=facts) | FetchedInput(facts=facts) | CommandInput(facts=facts):
+            return facts
+        case _:
+            return ()
+
+
+def _numbered(given: Input) -> Iterator[Numbered]:
+    """Yield an input as it is numbered; what could not be read is none."""
+    match given:
+        case EventInput():
+            kind: Kind = "event"
+            if isinstance(given, ConflictInput | AlternativeInput):
+                kind = "conflict" if isinstance(given, ConflictInput) else "alternative"
+            yield Numbered(kind, given.delivery_id, given.event.index, given.provider_event_id)
+        case FetchedInput():
+            yield Numbered("fetched", fetched_id=given.fetched_id)
+        case CommandInput():
+            yield Numbered("command", command_id=given.command_id)
+        case RefoldInput():
+            yield Numbered("refold", subject=given.key.text)
 
 
 def _apply(working_set: WorkingSet, given: Input) -> Applied | None:
@@ -140,7 +226,7 @@ def _apply(working_set: WorkingSet, given: Input) -> Applied | None:
             return None
         case EventInput(facts=()) | FetchedInput(facts=()):
             return None
-        case AlternativeInput(facts=facts) | FetchedInput(facts=facts):
+        case AlternativeInput(facts=facts) | FetchedInput(facts=facts) | CommandInput(facts=facts):
             return working_set.apply(None, facts)
         case EventInput(event=event, facts=facts):
             return working_set.apply(event.type, facts)
@@ -149,7 +235,11 @@ def _apply(working_set: WorkingSet, given: Input) -> Applied | None:
 
 
 def _input_id(given: Input) -> str:
-    return given.fetched_id if isinstance(given, FetchedInput) else getattr(given, "provider_event_id", "")
+    match given:
+        case FetchedInput(fetched_id=input_id) | CommandInput(command_id=input_id):
+            return input_id
+        case _:
+            return getattr(given, "provider_event_id", "")
 
 
 def _posted(batch: _Batch, ids: Ids) -> list[NewJournal]:
@@ -163,123 +253,3 @@ def _posted(batch: _Batch, ids: Ids) -> list[NewJournal]:
         for given, applied in batch.applied
         for journal in applied.journals
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """Our ids of everything that a batch tells of."""
-
-    ids: Ids
-    journals: Mapping[str, str]
-    payouts: Mapping[Key, str]
-
-
-def _tell(
-    tx: Transaction, given: Sequence[Input], batch: _Batch, names_of: _Names, plans: Changes
-) -> Sequence[EventOutcome]:
-    """Emit what each input did, in their order; returns what is to be noted on provider events."""
-    ids, journal_ids = names_of.ids, names_of.journals
-    last = _last_told(batch)
-    by_input = {each.pending_id: applied for each, applied in batch.applied}
-    outcomes: list[EventOutcome] = []
-    for each in given:
-        applied = by_input.get(each.pending_id)
-        posted = [journal_ids[journal.source_key] for journal in applied.journals] if applied else []
-        if isinstance(each, ConflictInput):
-            _as_provider(tx, each).emit(translate.conflicted(each))
-        elif isinstance(each, EventInput) and not isinstance(each, AlternativeInput):
-            telling = (applied and applied.telling) or not_understood(each.event.type)
-            view = _as_provider(tx, each)
-            planned = plans.take(last[each.pending_id]) if each.pending_id in last else None
-            view.emit(translate.ingested(each, telling, ids, posted, planned.shown() if planned else None))
-            if applied is not None:
-                _tell_payments(view, applied, ids, told=telling.payment.key if telling.payment else None)
-                _tell_invoices(view, applied, ids)
-            payment_id = ids.payment(telling.payment.key) if telling.payment else None
-            provider = each.event.identity.provider
-            outcomes.append(
-                EventOutcome(provider, each.provider_event_id, telling.outcome, telling.outcome_words, payment_id)
-            )
-        elif applied is not None and applied.changed:
-            _tell_changes(tx, each, applied, names_of, posted)
-    plans.tell({view.key: tx.automatically(_cause(each)) for each, done in batch.applied for view in done.payments})
-    return outcomes
-
-
-def _last_told(batch: _Batch) -> dict[int, Key]:
-    """Of each payment that events moved, the last of them: it shows what became of the payment's retry as well."""
-    last = {
-        applied.telling.payment.key: each.pending_id
-        for each, applied in batch.applied
-        if applied.telling and applied.telling.payment and applied.telling.outcome == "applied"
-    }
-    return {pending_id: key for key, pending_id in last.items()}
-
-
-def _cause(given: Input) -> Cause:
-    """What an input is called where something follows from it."""
-    match given:
-        case EventInput():
-            return translate.cause_of(given)
-        case FetchedInput(fetched_id=fetched_id):
-            return Cause(fetched_id)
-        case _:
-            return Cause(f"refold-{given.pending_id}")
-
-
-def _as_provider(tx: Transaction, given: EventInput) -> Transaction:
-    return tx.acting(translate.provider_actor(given.event.identity.provider), translate.cause_of(given))
-
-
-def _tell_changes(
-    tx: Transaction, given: Input, applied: Applied, names_of: _Names, journal_ids: Sequence[str]
-) -> None:
-    """What an input other than a provider event did to payments, invoices and payouts."""
-    match given:
-        case RefoldInput():
-            view = tx.automatically(_cause(given))
-        case FetchedInput(key=key):
-            view = tx.acting(translate.provider_actor(key.provider), _cause(given))
-        case EventInput():
-            view = _as_provider(tx, given)
-        case _:
-            raise TypeError(f"{given!r} changes no payment")
-    _tell_payments(view, applied, names_of.ids, journal_ids, described=not isinstance(given, RefoldInput))
-    _tell_invoices(view, applied, names_of.ids)
-    for payout in applied.payouts:
-        before = applied.before.payout(payout.key)
-        view.emit(translate.payout_updated(payout, names_of.payouts[payout.key], before, journal_ids))
-
-
-def _tell_payments(
-    view: Transaction,
-    applied: Applied,
-    ids: Ids,
-    journal_ids: Sequence[str] = (),
-    *,
-    told: Key | None = None,
-    described: bool = False,
-) -> None:
-    """Tell of every payment that changed, except `told`, which the telling of its event tells of.
-
-    `described`: what changed them is a description of the payment itself, whatever else came of it.
-    """
-    for payment in applied.payments:
-        if payment.key == told:
-            continue
-        was = next((each for each in applied.before.payments if each.key == payment.key), None)
-        change = "described" if described else payment_change(was, payment)
-        before = None if was is None else snapshot(was)
-        view.emit(translate.payment_updated(payment, ids, change, before, snapshot(payment), journal_ids))
-    for gone in applied.before.payments:
-        if gone.key in applied.retired_payments:
-            before, after = snapshot(gone), translate.merged(gone, applied.after.payment(gone.key), ids)
-            view.emit(translate.payment_updated(gone, ids, "merged", before, after, ()))
-
-
-def _tell_invoices(view: Transaction, applied: Applied, ids: Ids) -> None:
-    for changed in applied.invoice_changes:
-        paying = next(iter(changed.invoice.payments), None)
-        before = applied.before.invoice(changed.invoice.key)
-        payment_id = None if paying is None else ids.payment(paying)
-        view.emit(translate.invoice_updated(changed, ids, before, payment_id))

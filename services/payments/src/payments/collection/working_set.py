@@ -97,6 +97,10 @@ class WorkingSet:
         """Return what changes for these objects' groups because customers' members did."""
         return self._settle(grouped(keys), as_held(self._group(grouped(keys)), self._held), None, ())
 
+    def group(self, keys: Collection[Key]) -> Group:
+        """Return these objects' groups as they stand."""
+        return self._group(grouped(keys))
+
     def standing(self, keys: Collection[Key]) -> list[Journal]:
         """Return the journals of these objects' groups in the order in which they were posted."""
         found = [journal for key in self._closure(keys)[0] for journal in self._journals_of.get(key, ())]

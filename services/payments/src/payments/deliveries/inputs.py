@@ -172,6 +172,17 @@ class FetchedInput:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandInput:
+    """What staff decided, applied at once and never queued; `words` are what it did to what it changed."""
+
+    pending_id: int
+    command_id: str
+    words: str
+    facts: tuple[Fact, ...]
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RefoldInput:
     """A group whose customer belongs to somebody else than before; `key` is any object of the group."""
 
@@ -200,7 +211,7 @@ class _Delivery:
     traceparent: str | None
 
 
-Input = EventInput | FetchedInput | RefoldInput | UnusableInput
+Input = EventInput | FetchedInput | CommandInput | RefoldInput | UnusableInput
 
 
 async def claim(connection: AsyncConnection, limit: int, *, livemode: bool) -> Claimed[Input]:

@@ -11,6 +11,7 @@ from payments.collection import store as collection
 from payments.collection.objects import Key, customer_key
 from payments.members import store
 from payments.members.store import Customer, Member
+from payments.numbering import store as numbering
 
 
 async def put(tx: Transaction, member_id: str, name: str, customers: Sequence[Customer]) -> Member:
@@ -27,6 +28,7 @@ async def put(tx: Transaction, member_id: str, name: str, customers: Sequence[Cu
     # A worker locks the customers of what it folds: either it sees what is written here, or its facts are seen.
     await collection.lock_objects(tx.connection, keys)
     after = await store.save(tx.connection, member_id, name, wanted, at=tx.now)
+    await numbering.record_member(tx, member_id, name, _customers(after))
     await collection.queue_refolds(tx.connection, keys)
     tx.emit(_told(before, after))
     return after
@@ -58,8 +60,11 @@ def snapshot(member: Member) -> Snapshot:
     return {
         "id": member.id,
         "name": member.name,
-        "customers": [
-            {"provider": each.provider, "account": each.account, "reference": each.reference}
-            for each in member.customers
-        ],
+        "customers": [{**each} for each in _customers(member)],
     }
+
+
+def _customers(member: Member) -> list[dict[str, str]]:
+    return [
+        {"provider": each.provider, "account": each.account, "reference": each.reference} for each in member.customers
+    ]
