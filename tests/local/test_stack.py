@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 
 import httpx
@@ -56,9 +57,13 @@ async def test_each_service_has_a_role_that_reaches_its_own_schema_alone(backbon
 
 
 def test_no_service_that_serves_knows_the_owners_password(backbone: Command) -> None:
+    passwords = json.loads((backbone.home / "credentials.json").read_text())["roles"]
+    owners = [password for role, password in passwords.items() if role.endswith("_owner")]
+    assert len(owners) == len(BY_NAME)
     for several in backbone.state.services.values():
         for one in several:
-            assert not any("OWNER" in name for name in psutil.Process(one.process.pid).environ())
+            known = " ".join(psutil.Process(one.process.pid).environ().values())
+            assert not any(password in known for password in owners)
 
 
 def test_up_twice_changes_nothing(backbone: Command) -> None:
@@ -97,8 +102,8 @@ def test_more_processes_of_a_service_and_fewer_again(backbone: Command) -> None:
 
     assert more.keys() == {*before, "payments-2"}
     assert still == more
-    # The gateway has to be told where payments is.
-    told = {"gateway-1"}
+    # Who passes requests on to each process of payments, and who looks at each of its doors, has to be told.
+    told = {"gateway-1", "provider-health-1"}
     assert left_alone(before, more) >= before.keys() - told
     assert left_alone(more, fewer) >= before.keys() - told
     assert fewer.keys() == before.keys()

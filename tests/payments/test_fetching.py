@@ -23,7 +23,7 @@ from tests.support.services import running
 
 
 class Provider:
-    """An HTTP server that says what it was asked for; `answers` by path, everything else is an empty object."""
+    """An HTTP server that says what it was asked for; `answers` by path without query, all else is an empty object."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -33,7 +33,7 @@ class Provider:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked.append(self.path)
-                answers.get(self.path, _says_nothing)(self)
+                answers.get(self.path.partition("?")[0], _says_nothing)(self)
 
             def log_message(self, *args: object) -> None:
                 """Keep the output of the tests clean."""

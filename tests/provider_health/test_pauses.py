@@ -76,12 +76,13 @@ async def test_a_pause_ends_when_its_time_is_over_and_once_however_far_the_clock
     made = await health.post("/pauses", **a_pause())
     health.advance(timedelta(minutes=59))
     await health.drained(health.running.part(Expiries))
-    assert (await health.running.get(f"/pauses/{made['id']}"))["state"] == "active"
+    path = f"/pauses/{made['id']}"
+    assert (await health.running.get(path))["state"] == "active"
 
     health.advance(timedelta(days=30))
-    await health.drained(health.running.part(Expiries))
 
-    assert (await health.running.get(f"/pauses/{made['id']}"))["state"] == "expired"
+    # Whoever records what a check saw may hold the pause for a moment: then it ends at the next turn.
+    await eventually(lambda: health.running.get(path), lambda pause: pause["state"] == "expired")
     assert [change for change, _ in await health.pauses_told()] == ["paused", "resumed"]
 
 
