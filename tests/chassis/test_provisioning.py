@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from chassis.provisioning import Roles, owner_of, provision
 
-from tests.support.infrastructure import TemporaryDatabase
+from tests.support.infrastructure import Databases, TemporaryDatabase
 
 SERVICES = ("specimen", "neighbour")
 
@@ -130,6 +130,19 @@ async def test_running_it_again_repairs_and_harms_nothing(two: TemporaryDatabase
             await service.execute("CREATE TABLE specimen.mine (id int)")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await service.execute("CREATE DATABASE mine")
+
+
+async def test_databases_of_one_server_may_be_provisioned_at_once(databases: Databases) -> None:
+    """The roles are the server's: each of them finds the other changing them."""
+    several = [await databases.create() for _ in range(4)]
+    roles = Roles("specimen", databases.password, databases.password)
+
+    await asyncio.gather(*(provision(each.admin_url, roles) for each in several for _ in range(3)))
+
+    for each in several:
+        async with connected(each.url_for("specimen")) as service:
+            assert await service.fetchval("SELECT has_schema_privilege('specimen', 'USAGE')")
+        await databases.drop(each)
 
 
 @pytest.mark.parametrize("name", ["", "Payments", "pay ments", 'pay"ments', "1st", "a" * 50, "x;--", "specimen\n"])

@@ -14,6 +14,9 @@ from typing import Final, LiteralString
 import asyncpg
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
+_TRIES: Final = 20
+# "tuple concurrently updated", and two that create the same role.
+_RACES: Final = (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,24 @@ async def provision(admin_url: str, roles: Roles) -> None:
         raise ValueError(f"{roles.schema!r} is not a schema name")
     connection = await asyncpg.connect(admin_url, timeout=10)
     try:
-        async with connection.transaction():
-            # Roles belong to the whole cluster: two databases provisioned at once must not race for them.
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('backbone.provision'))")
-            await _role(connection, owner_of(roles.schema), roles.owner_password)
-            await _role(connection, roles.schema, roles.password)
-            await _schema(connection, roles.schema)
+        for again in reversed(range(_TRIES)):
+            try:
+                await _provision(connection, roles)
+                return
+            except _RACES:
+                # Roles belong to the whole cluster, an advisory lock to its database: another database was faster.
+                if not again:
+                    raise
     finally:
         await connection.close(timeout=5)
+
+
+async def _provision(connection: asyncpg.Connection, roles: Roles) -> None:
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('backbone.provision'))")
+        await _role(connection, owner_of(roles.schema), roles.owner_password)
+        await _role(connection, roles.schema, roles.password)
+        await _schema(connection, roles.schema)
 
 
 async def _role(connection: asyncpg.Connection, name: str, password: str) -> None:
