@@ -45,8 +45,8 @@ up: $(STAMP) ## Start the whole stack without the story
 down: $(STAMP) ## Stop the stack; data survives
 	@$(BIN)/backbone down
 
-test: $(STAMP) ## Run the whole suite against real PostgreSQL and Kafka
-	@$(BIN)/python -m pytest
+test: $(STAMP) ## Run the suite against real PostgreSQL and Kafka; ARGS="-k ledger" for a part
+	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 check: $(STAMP) ## Lint, types, import rules, generated files
 	@$(BIN)/ruff check $(SOURCES)

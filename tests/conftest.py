@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from backbone import containers
@@ -23,6 +24,11 @@ from tests.support.infrastructure import (
     topic_prefix,
 )
 from tests.support.results import Tally, leave
+from tests.support.workers import Scheduling, Servers, in_order, is_worker, processes
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
 
 __all__ = [
     "database_for",
@@ -37,12 +43,36 @@ __all__ = [
 ]
 
 TALLY = Tally()
-NOT_RUN = pytest.StashKey[list[tuple[int, str, str]]]()
+COLLECTED = set[str]()
+SERVERS = Servers()
+NOT_RUN = dict[str, list[Any]]()
 INSTALL_CHROMIUM = "Chromium is not installed: apt-get install -y chromium"
 
 
 def pytest_report_header() -> list[str]:
     return [f"PostgreSQL: {choice(POSTGRES_VARIABLE)}", f"Apache Kafka: {choice(KAFKA_VARIABLE)}"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    return processes()
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    node.workerinput["servers"] = SERVERS.started()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    config.option.loadscopereorder = False  # the workers have put them in order
+    return Scheduling(config, log)
+
+
+def pytest_xdist_node_collection_finished(ids: list[str]) -> None:
+    COLLECTED.update(ids)
+
+
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Hear from a worker what it had to leave out; one that died has said nothing."""
+    NOT_RUN.update(getattr(node, "workeroutput", {}).get("not_run", {}))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -59,7 +89,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if reason is not None and left_out:
             items[:] = [item for item in items if not item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=left_out)
-            config.stash.setdefault(NOT_RUN, []).append((len(left_out), what, reason))
+            NOT_RUN[what] = [len(left_out), reason]
+    if is_worker(config):
+        items[:] = in_order(items)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -67,10 +99,17 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Leave with the build which suites have passed whole."""
-    leave(TALLY.passed([item.nodeid for item in session.items]))
+    """Leave with the build which suites have passed whole; a worker knows only what it ran itself."""
+    if is_worker(session.config):
+        session.config.workeroutput["not_run"] = NOT_RUN  # type: ignore[attr-defined]
+    else:
+        leave(TALLY.passed([*COLLECTED, *(item.nodeid for item in session.items)]))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for count, what, reason in config.stash.get(NOT_RUN, []):
+def pytest_unconfigure() -> None:
+    SERVERS.running.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for what, (count, reason) in NOT_RUN.items():
         terminalreporter.write_line(f"NOT RUN: {count} {what}, because {reason}", yellow=True, bold=True)

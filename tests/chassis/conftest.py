@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,18 +10,10 @@ from tests.support.consuming import Ground, a_ground, lay_tables
 from tests.support.infrastructure import Databases, TemporaryDatabase
 
 
-@pytest.fixture(scope="session")
-def laid_template(databases: Databases) -> Iterator[str]:
+@pytest.fixture
+async def laid_template(databases: Databases) -> str:
     """The name of a database that holds the tables, to be copied."""
-
-    async def lay() -> TemporaryDatabase:
-        database = await databases.create()
-        await lay_tables(database)
-        return database
-
-    database = asyncio.run(lay())
-    yield database.admin_url.rpartition("/")[2]
-    asyncio.run(databases.drop(database))
+    return await databases.template("laid", lay_tables)
 
 
 @pytest.fixture

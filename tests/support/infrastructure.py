@@ -1,7 +1,8 @@
-"""Real PostgreSQL and Apache Kafka for tests: one of each per session, started when the first test asks.
+"""Real PostgreSQL and Apache Kafka for tests: one of each per run, started when the first test asks.
 
 In this order: servers named by BACKBONE_TEST_POSTGRES_URL and BACKBONE_TEST_KAFKA; containers where an engine answers
-and has the images; processes of our own. The choice stands in the header of the test run.
+and has the images; processes of our own. The choice stands in the header of the test run. Where several processes share
+the tests of one run, the one that steers them has started both (`tests.support.workers`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -36,6 +38,12 @@ DIRECTORY_PREFIX: Final = "backbone-tests-"
 # A test's kill ends processes, never the machine: the page cache survives, so nothing is lost without fsync.
 # Where durability itself is measured or proven, `private_postgres` has it on.
 TEST_SETTINGS: Final = {"fsync": "off", "full_page_writes": "off", "max_connections": "400"}
+
+
+def shared_servers(config: pytest.Config) -> dict[str, str]:
+    """What the process that steers this one has told it about; nothing where one process runs all tests."""
+    shared: dict[str, str] = getattr(config, "workerinput", {}).get("servers", {})
+    return shared
 
 
 def choice(variable: str) -> str:
@@ -89,20 +97,23 @@ def clear_up_after_killed_sessions() -> None:
             continue
 
 
-@pytest.fixture(scope="session")
-def session_directory() -> Iterator[Directory]:
+@contextmanager
+def a_directory() -> Iterator[Directory]:
+    """The directory of a session, removed with it."""
     clear_up_after_killed_sessions()
     # A terminated run takes the way of an interrupted one, through the fixtures that stop what they started.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     directory = Directory.new()
-    yield directory
-    shutil.rmtree(directory.path, ignore_errors=True)
-    signal.signal(signal.SIGTERM, previous)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory.path, ignore_errors=True)
+        signal.signal(signal.SIGTERM, previous)
 
 
-@pytest.fixture(scope="session")
-def postgres(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The superuser's URL of the session's PostgreSQL."""
+@contextmanager
+def a_postgres(directory: Directory) -> Iterator[str]:
+    """A PostgreSQL that many tests share; gives the superuser's URL."""
     given = os.environ.get(POSTGRES_VARIABLE)
     if given:
         yield given
@@ -113,7 +124,6 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[str]:
         finally:
             containers.stop(name, with_data=True)
     else:
-        directory: Directory = request.getfixturevalue("session_directory")
         cluster = _cluster(directory.path, TEST_SETTINGS)
         try:
             directory.add(cluster.start())
@@ -122,9 +132,9 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[str]:
             cluster.stop()
 
 
-@pytest.fixture(scope="session")
-def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The bootstrap servers of the session's Apache Kafka."""
+@contextmanager
+def a_kafka(directory: Directory) -> Iterator[str]:
+    """An Apache Kafka that many tests share; gives its bootstrap servers."""
     given = os.environ.get(KAFKA_VARIABLE)
     if given:
         yield given
@@ -135,13 +145,40 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
         finally:
             containers.stop(name, with_data=True)
     else:
-        directory: Directory = request.getfixturevalue("session_directory")
         broker = new_broker(directory.path / "kafka", directory.path / "kafka.log", FAST_START)
         try:
             directory.add(broker.start())
             yield broker.bootstrap_servers
         finally:
             broker.stop()
+
+
+@pytest.fixture(scope="session")
+def session_directory() -> Iterator[Directory]:
+    with a_directory() as directory:
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The superuser's URL of the run's PostgreSQL."""
+    shared = shared_servers(request.config)
+    if shared:
+        yield shared["postgres"]
+    else:
+        with a_postgres(request.getfixturevalue("session_directory")) as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The bootstrap servers of the run's Apache Kafka."""
+    shared = shared_servers(request.config)
+    if shared:
+        yield shared["kafka"]
+    else:
+        with a_kafka(request.getfixturevalue("session_directory")) as servers:
+            yield servers
 
 
 def _cluster(place: Path, settings: dict[str, str]) -> Cluster:
@@ -208,12 +245,15 @@ def _with(url: str, *, user: str | None = None, password: str | None = None, dat
     return urlunsplit(parts._replace(netloc=f"{who}@{where}", path=parts.path if database is None else f"/{database}"))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Databases:
-    """Makes databases: empty ones, and copies of templates in which services are already migrated."""
+    """Makes databases: empty ones, and copies of templates in which services are already migrated.
+
+    `run` is in the names of the templates: all processes of one run share them.
+    """
 
     server_url: str
-    templates: dict[tuple[str, ...], str] = field(default_factory=dict)
+    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     @property
     def password(self) -> str:
@@ -223,45 +263,72 @@ class Databases:
     async def create(self, template: str | None = None) -> TemporaryDatabase:
         """A new database, empty or a copy of `template`."""
         name = f"t_{uuid.uuid4().hex[:12]}"
-        await self._execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
+        async with self._server() as connection:
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
         return TemporaryDatabase(_with(self.server_url, database=name), self.password)
 
     async def drop(self, database: TemporaryDatabase) -> None:
-        await self._drop(urlsplit(database.admin_url).path.strip("/"))
+        async with self._server() as connection:
+            await connection.execute(f"DROP DATABASE IF EXISTS {_name(database)} WITH (FORCE)")
 
     async def template_for(self, services: tuple[str, ...]) -> str:
-        """The name of a database with the roles and migrated schemas of `services`, made once per session."""
-        if services not in self.templates:
-            database = await self.create()
-            for service in services:
-                roles = provisioning.Roles(_schema(service), self.password, self.password)
-                await provisioning.provision(database.admin_url, roles)
-                owner_url = database.owner_url_for(service)
-                await migrations.upgrade(owner_url, package=_schema(service), schema=_schema(service))
-            self.templates[services] = urlsplit(database.admin_url).path.strip("/")
-        return self.templates[services]
+        """The name of a database with the roles and migrated schemas of `services`, made once per run."""
+        return await self.template("_".join(map(_schema, services)), lambda database: _migrated(database, services))
+
+    async def template(self, content: str, lay: Callable[[TemporaryDatabase], Awaitable[None]]) -> str:
+        """The name of a database that `lay` has filled with `content`, once per run."""
+        name = self._own + content
+        async with self._server() as connection:
+            await connection.execute("SELECT pg_advisory_lock(hashtext($1))", name)
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+                draft = await self.create()
+                await lay(draft)
+                # Named when it is whole: whoever makes it may die on the way.
+                await connection.execute(f"ALTER DATABASE {_name(draft)} RENAME TO {name}")
+        return name
 
     async def drop_templates(self) -> None:
-        while self.templates:
-            _, name = self.templates.popitem()
-            await self._drop(name)
+        async with self._server() as connection:
+            for row in await connection.fetch(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", self._own
+            ):
+                await connection.execute(f"DROP DATABASE IF EXISTS {row['datname']} WITH (FORCE)")
 
-    async def _drop(self, name: str) -> None:
-        await self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    @property
+    def _own(self) -> str:
+        return f"t_{self.run}_"
 
-    async def _execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(self.server_url, timeout=10)
+    @asynccontextmanager
+    async def _server(self) -> AsyncIterator[asyncpg.Connection]:
+        connection = await asyncpg.connect(self.server_url, timeout=30)
         try:
-            await connection.execute(statement)
+            yield connection
         finally:
             await connection.close(timeout=10)
 
 
+def _name(database: TemporaryDatabase) -> str:
+    return urlsplit(database.admin_url).path.strip("/")
+
+
+async def _migrated(database: TemporaryDatabase, services: tuple[str, ...]) -> None:
+    for schema in map(_schema, services):
+        await provisioning.provision(
+            database.admin_url, provisioning.Roles(schema, database.password, database.password)
+        )
+        owner_url = database.owner_url_for(schema)
+        await migrations.upgrade(owner_url, package=schema, schema=schema)
+
+
 @pytest.fixture(scope="session")
-def databases(postgres: str) -> Iterator[Databases]:
-    made = Databases(postgres)
-    yield made
-    asyncio.run(made.drop_templates())
+def databases(request: pytest.FixtureRequest, postgres: str) -> Iterator[Databases]:
+    shared = shared_servers(request.config)
+    if shared:  # its templates are for the others too: who steers the run drops them
+        yield Databases(postgres, shared["run"])
+    else:
+        made = Databases(postgres)
+        yield made
+        asyncio.run(made.drop_templates())
 
 
 @pytest.fixture

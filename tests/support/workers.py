@@ -1,0 +1,79 @@
+"""One run spread over several processes: `make test` does so, `pytest` alone does not.
+
+The process that steers starts PostgreSQL and Apache Kafka, tells its workers where they are, and stops them when the
+run is over, however it ends. The tests of one file stay together, as do those that share a whole stack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+import psutil
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.infrastructure import Databases, a_directory, a_kafka, a_postgres
+
+PROCESSES_MAX: Final = 8
+TOGETHER: Final = ("tests/stories/", "tests/local/test_stack")
+"""How the names of tests begin that share one stack, which takes long to start."""
+LONGEST_FIRST: Final = (
+    *TOGETHER,
+    "tests/chaos/",
+    "tests/console/",
+    "tests/local/",
+    "tests/audit/test_crashes.py",
+    "tests/payments/test_recovery.py",
+    "tests/payments/",
+)
+"""What takes long begins early: begun last, it would keep one process busy while the others have nothing to do."""
+
+
+def processes() -> int:
+    """How many processes share a run: one more than there are cores, because most of a test is waiting."""
+    return min(PROCESSES_MAX, (psutil.cpu_count() or 1) + 1)
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process was started by another that steers the run."""
+    return hasattr(config, "workerinput")
+
+
+@dataclass(slots=True)
+class Servers:
+    """PostgreSQL and Apache Kafka of a run with workers, started for the first of them."""
+
+    running: ExitStack = field(default_factory=ExitStack)
+    told: dict[str, str] = field(default_factory=dict)
+
+    def started(self) -> dict[str, str]:
+        """Where both are."""
+        if not self.told:
+            directory = self.running.enter_context(a_directory())
+            postgres = self.running.enter_context(a_postgres(directory))
+            kafka = self.running.enter_context(a_kafka(directory))
+            databases = Databases(postgres)
+            self.running.callback(lambda: asyncio.run(databases.drop_templates()))
+            self.told = {"postgres": postgres, "kafka": kafka, "run": databases.run}
+        return self.told
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives whole files to processes, what takes longest first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        together = (start for start in TOGETHER if nodeid.startswith(start))
+        return next(together, nodeid.partition("::")[0])
+
+
+def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The same tests, those first that take longest."""
+
+    def turn(item: pytest.Item) -> int:
+        places = (place for place, start in enumerate(LONGEST_FIRST) if item.nodeid.startswith(start))
+        return next(places, len(LONGEST_FIRST))
+
+    return sorted(items, key=turn)
