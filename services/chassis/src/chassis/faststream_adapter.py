@@ -5,16 +5,21 @@ It promises: no record is lost to its headers or its body, for neither is decode
 waits for `released`. FastStream swallows what a handler raises, so `deliver` must not fail: should it, this feed is
 dead, and so is one whose coordination or fetching has ended, for aiokafka revives neither.
 
-FastStream 0.7 and aiokafka 0.14 are pinned exactly, because the liveness checks below read their internals.
+While a batch is processed the next one is read ahead, so that it holds all that has come meanwhile: aiokafka fetches
+nothing while records of an earlier fetch wait, and FastStream sleeps when it was given none.
+
+FastStream 0.7 and aiokafka 0.14 are pinned exactly, because what follows reads their internals.
 Tested in tests/chassis/test_consumer*.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from types import TracebackType
 from typing import Any, Final, Protocol
 
@@ -25,7 +30,6 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 REBALANCE_TIMEOUT_MS: Final = 20_000
-BATCH_TIMEOUT_MS: Final = 10
 FETCH_MAX_WAIT_MS: Final = 500
 _MAX_POLL_INTERVAL_MS: Final = 300_000
 _REQUEST_TIMEOUT_MS: Final = 15_000
@@ -33,6 +37,8 @@ _RETRY_BACKOFF_MS: Final = 500
 # A topic that was made anew, or has new partitions, is noticed by looking only.
 _METADATA_MAX_AGE_MS: Final = 5_000
 _STOP_MAX_SECONDS: Final = 5.0
+_READ_MAX_MS: Final = 500
+_READ_AHEAD_MAX_SECONDS: Final = 1.0
 _PROBE_MAX_SECONDS: Final = 3.0
 
 
@@ -79,6 +85,67 @@ async def _close_by_force(consumer: Any) -> None:
     await asyncio.gather(consumer._client.close(), return_exceptions=True)
 
 
+class Ahead:
+    """The records that have come since the last batch was taken, at most one batch of them.
+
+    A task of its own reads them, which never gives up what it was given: to cancel `take` loses nothing.
+    """
+
+    def __init__(self, max_records: int) -> None:
+        self._max_records = max_records
+        self._records: dict[TopicPartition, list[ConsumerRecord]] = {}
+        self._come = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._waiting = False
+        self._taken_at = 0.0
+        self._reading: asyncio.Task[None] | None = None
+
+    async def take(self, consumer: Any) -> tuple[ConsumerRecord, ...]:
+        """Return all records that are there, of each partition in their order; waits for one. Raises what reading did.
+
+        Whoever takes them is busy with them until the next call.
+        """
+        self._waiting = True
+        self._asked.set()
+        while not self._records:
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._read(consumer), name="consumer.read_ahead")
+                self._reading.add_done_callback(lambda _: self._come.set())
+            await self._come.wait()
+            self._come.clear()
+            if self._reading.done():
+                ended, self._reading = self._reading, None
+                ended.result()
+        self._waiting, self._taken_at = False, time.monotonic()
+        self._asked.set()
+        records, self._records = self._records, {}
+        return tuple(chain.from_iterable(records.values()))
+
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        """Drop what was read of partitions that are about to be read from elsewhere, or no more."""
+        for partition in partitions:
+            self._records.pop(partition, None)
+
+    async def close(self) -> None:
+        """Read no more."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read(self, consumer: Any) -> None:
+        while True:
+            self._asked.clear()
+            room = self._max_records - sum(map(len, self._records.values()))
+            if room <= 0 or (not self._waiting and time.monotonic() - self._taken_at > _READ_AHEAD_MAX_SECONDS):
+                # A member whose batch takes for ever must be seen not to ask: Kafka gives its partitions to others.
+                await self._asked.wait()
+                continue
+            for partition, records in (await consumer.getmany(timeout_ms=_READ_MAX_MS, max_records=room)).items():
+                self._records.setdefault(partition, []).extend(records)
+            if self._records:
+                self._come.set()
+
+
 class _Witness(BaseMiddleware):
     """Sees what FastStream swallows: a batch that raises anywhere between its arrival and its end."""
 
@@ -122,7 +189,6 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
             *feed.topics,
             batch=True,
             max_records=feed.batch_max_records,
-            batch_timeout_ms=BATCH_TIMEOUT_MS,
             group_id=feed.group,
             group_instance_id=feed.instance,
             ack_policy=AckPolicy.MANUAL,
@@ -132,6 +198,8 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
             listener=self,
         )
+        self._ahead = Ahead(feed.batch_max_records)
+        self._subscriber.get_msg = self._ahead.take  # type: ignore[method-assign]
         self._subscriber(member.deliver)
 
     async def start(self) -> None:
@@ -141,6 +209,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
     async def stop(self) -> None:
         """Leave the group; never raises and never waits for long."""
         consumer = self._subscriber.consumer
+        await self._ahead.close()
         try:
             async with asyncio.timeout(_STOP_MAX_SECONDS):
                 await self._broker.stop()
@@ -177,6 +246,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def start_reading(self, places: Mapping[TopicPartition, int]) -> None:
         """Seek and resume partitions that are assigned. Raises IllegalStateError for one that is not any more."""
+        self._ahead.forget(places)
         for partition, offset in places.items():
             self._consumer.seek(partition, offset)
         self._consumer.resume(*places)
@@ -184,6 +254,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         """Read no more from partitions, which must be assigned, until `start_reading`."""
         self._consumer.pause(*partitions)
+        self._ahead.forget(partitions)
 
     async def watermarks(
         self, partitions: Collection[TopicPartition]
