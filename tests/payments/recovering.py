@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +36,7 @@ from tests.support.eventually import eventually
 from tests.support.infrastructure import TemporaryDatabase
 from tests.support.services import running
 
+BEAT_SECONDS = 0.5
 _MARIA = Named(id="maria-rossi", name="Maria Rossi")
 # A fee that its provider has not settled yet is asked for again much later.
 _QUIET = (
@@ -88,6 +89,23 @@ class Recovery:
             Entity(type="automation_pause", id="heartbeat"),
         )
         await self.payments.sends(AUTOMATION_PAUSES, beat, twice=False)
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """The service that keeps the pauses lives, until the end."""
+
+        async def keep() -> None:
+            while True:
+                await self.beats()
+                await asyncio.sleep(BEAT_SECONDS)
+
+        beating = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await beating
 
     async def pauses(self, scope: PauseScope, *, state: str = "active", hours: float = 24, mode: str = "hold") -> None:
         """Set or release a pause."""
