@@ -69,6 +69,16 @@ class Watched:
         """By how many pixels the page is wider than its window."""
         return int(await self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
+    async def clipped(self) -> list[str]:
+        """What is cut off because its box is too narrow; a long name in the header is cut on purpose."""
+        found: list[str] = await self.page.evaluate(
+            """() => [...document.querySelectorAll(".count, .lane, .chip, .rail a, .tab, button, .button")]
+                .filter((each) => each.getClientRects().length && each.scrollWidth > each.clientWidth + 1
+                    && getComputedStyle(each).position !== "absolute")
+                .map((each) => each.textContent.trim())"""
+        )
+        return found
+
     async def shot(self, directory: Path, name: str) -> None:
         """Keep a picture of the whole page, for people to look at."""
         await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)

@@ -13,6 +13,10 @@ from tests.console.staging import ARRIVAL, CALL, Stage
 
 pytestmark = pytest.mark.browser
 WEBHOOKS = "/board/items/payment-webhooks"
+HOSTILE = (
+    "<script>alert(1)</script><img src=/nothing onerror=alert(1)>\"'><iframe src=/v1/board></iframe>{{7*7}}"
+    "\u202esnevetS\u202c\x00\x1b[2J " + "x" * 500
+)
 SHOWN = {
     "sign-in": "/sign-in",
     "home": "/",
@@ -34,6 +38,7 @@ async def test_every_page_fits_every_width_and_axe_finds_nothing(
             for width in WIDTHS:
                 await window.page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
                 assert await window.overflow() <= 0, (name, width)
+                assert await window.clipped() == [], (name, width)
                 if width in {390, 1440}:
                     assert await window.violations() == [], (name, width)
                     await window.shot(shots, f"{name}-{width}-{scheme}")
@@ -118,13 +123,14 @@ async def test_the_queue_can_be_walked_by_keys_once_the_focus_is_in_it(stage: St
         rows = window.page.locator("a.open")
         await window.page.keyboard.press("j")
         await expect(rows.nth(0)).not_to_be_focused()
+        first = await rows.nth(0).get_attribute("href")
         await rows.nth(0).focus()
         await window.page.keyboard.press("j")
         await expect(rows.nth(1)).to_be_focused()
         await window.page.keyboard.press("k")
         await expect(rows.nth(0)).to_be_focused()
         await window.page.keyboard.press("Enter")
-        await expect(window.page).to_have_url(f"{stage.origin}/board/items/members-api")
+        await expect(window.page).to_have_url(f"{stage.origin}{first}")
 
 
 async def test_who_may_not_read_evidence_sees_the_tasks_alone(stage: Stage, browser: Browser) -> None:
@@ -134,6 +140,29 @@ async def test_who_may_not_read_evidence_sees_the_tasks_alone(stage: Stage, brow
         await window.opens("/board/items/payment-rails", status=404)
         await expect(window.page.get_by_role("heading", level=1)).to_have_text("There is no such thing")
         assert await window.violations() == []
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+async def test_hostile_text_in_every_field_of_a_task_is_text_on_the_page(
+    stage: Stage, browser: Browser, scripts: bool
+) -> None:
+    for task in stage.tasks.values():
+        task.update(
+            note=HOSTILE,
+            owner={"id": "x", "name": HOSTILE},
+            blocked={"code": "other", "words": HOSTILE, "text": HOSTILE, "forbids": []},
+            outcome={"code": HOSTILE, "words": HOSTILE, "note": HOSTILE},
+        )
+    for delivery in stage.behind["payments"].deliveries:
+        delivery.update(provider=HOSTILE, state=HOSTILE, refusal=HOSTILE, received_at=HOSTILE)
+    async with a_window(browser, stage.origin, width=320, scripts=scripts) as window:
+        await window.signs_in()
+        for path in ("/", ARRIVAL, CALL, WEBHOOKS):
+            await window.opens(path)
+            await expect(window.page.get_by_role("main")).to_contain_text("<img src=/nothing onerror=alert(1)>")
+            assert await window.page.locator("img, script:not([src]), iframe").count() == 0
+            if scripts:
+                assert await window.overflow() <= 0, path
 
 
 async def test_a_service_that_is_away_is_named_on_the_page(stage: Stage, browser: Browser) -> None:

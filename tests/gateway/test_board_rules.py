@@ -117,6 +117,28 @@ def test_what_is_beyond_its_threshold_blocks_or_is_watched(
     assert found.next_action == worst.next_step
 
 
+@pytest.mark.parametrize(
+    ("item", "service", "measure", "value", "words"),
+    [
+        (WEBHOOKS, "payments", e.REJECTED_DELIVERIES, 1, "1 delivery"),
+        (WEBHOOKS, "payments", e.REJECTED_DELIVERIES, 2, "2 deliveries"),
+        (LEDGER, "payments", e.DEAD_LETTERS_OPEN, 1, "1 message"),
+        (LEDGER, "payments", e.OLDEST_UNPROCESSED, 1.0, "1 second"),
+        (LEDGER, "payments", e.OLDEST_UNPROCESSED, 61.5, "61.5 seconds"),
+    ],
+)
+def test_one_is_told_as_one(item: str, service: str, measure: Measure, value: Value, words: str) -> None:
+    found = judged(item, with_value(service, measure, value))
+    assert words in {each.value for each in found.because}
+
+
+def test_operations_that_lack_something_are_named() -> None:
+    named = Fact("gateway", f"{e.OPERATIONS_INCOMPLETE.name}:GET /v1/payouts", 1, "operations", NOW)
+    lacking = with_value("gateway", e.OPERATIONS_INCOMPLETE, 1)
+    found = judged(MEMBERS, replace(lacking, facts=[*lacking.facts, named]))
+    assert found.because[0].value == "1 operation: GET /v1/payouts"
+
+
 @pytest.mark.parametrize(("item", "service", "measure", "value"), FINE)
 def test_what_is_at_its_threshold_still_holds(item: str, service: str, measure: Measure, value: Value) -> None:
     assert judged(item, with_value(service, measure, value)).state is READY

@@ -25,6 +25,7 @@ from gateway.board.looking import (
     all_are,
     at_most,
     none_is,
+    none_named,
     nothing_gates,
     passed_for,
     share_at_most,
@@ -186,7 +187,14 @@ MEMBERS: Final = Item(
     action_model=PLATFORM_ACTIONS,
     audit_event=type_of(ProviderHealthReviewed).name,
     rules=(
-        _most("blocking", "gateway", e.OPERATIONS_INCOMPLETE, 0, "Finish what the operation does not say"),
+        _rule(
+            "blocking",
+            "gateway",
+            e.OPERATIONS_INCOMPLETE,
+            "0 operations",
+            none_named("gateway", e.OPERATIONS_INCOMPLETE.name),
+            "Say scope, example, audit event and limit of each of them",
+        ),
         _rule(
             "blocking",
             "provider-health",

@@ -23,6 +23,20 @@ def at_most(service: str, measure: str, most: float) -> Look:
     return look
 
 
+def none_named(service: str, measure: str) -> Look:
+    """The measure as a whole is none; where it is not, its subjects say which those are."""
+
+    def look(evidence: Evidence) -> Seen | None:
+        facts = _numbers(evidence.of(service, measure))
+        total = next((fact for fact in facts if not fact.subject), None)
+        if total is None:
+            return None
+        named = [fact for fact in facts if fact.subject]
+        return Seen(total.value == 0, f"{_said(total)}{_subjects(named)}", _oldest(facts), _names(facts))
+
+    return look
+
+
 def yes(service: str, measure: str) -> Look:
     """Every subject says yes."""
 
@@ -140,4 +154,11 @@ def _subjects(facts: Sequence[Fact]) -> str:
 
 
 def _said(fact: Fact) -> str:
-    return f"{fact.value:g} {fact.unit}" if isinstance(fact.value, float) else f"{fact.value} {fact.unit}"
+    """A number with its unit: `1 delivery`, `2 deliveries`, `0.5 seconds`."""
+    value = f"{fact.value:g}" if isinstance(fact.value, float) else str(fact.value)
+    return f"{value} {_one(fact.unit) if value == '1' else fact.unit}"
+
+
+def _one(unit: str) -> str:
+    """A unit, which is told in the plural, for one."""
+    return f"{unit.removesuffix('ies')}y" if unit.endswith("ies") else unit.removesuffix("s")

@@ -19,7 +19,8 @@ from gateway.operations import METHODS
 from gateway.settings import GatewaySettings
 
 _SAID: Final = ("x-scope", "x-audit-event", "x-limit")
-_counted: dict[str, int] = {}
+_found: dict[str, tuple[str, ...]] = {}
+_NAMED_MAX: Final = 5
 _END: Final = "-----END PUBLIC KEY-----"
 
 
@@ -42,13 +43,18 @@ def _shows_a_success(declared: Mapping[str, Any]) -> bool:
 
 
 def operations(service: Service[GatewaySettings]) -> Measuring:
-    """How many operations do not say enough. The code decides: it is looked at once, and not while somebody waits."""
-    count = _counted.get(service.name)
-    if count is None:
-        count = _counted[service.name] = len(list(incomplete(service.openapi())))
+    """How many operations do not say enough, and the first of them by name.
+
+    The code decides: it is looked at once, and not while somebody waits.
+    """
+    found = _found.get(service.name)
+    if found is None:
+        found = _found[service.name] = tuple(incomplete(service.openapi()))
 
     async def counted(_: Transaction) -> Sequence[Measurement]:
-        return [evidence.OPERATIONS_INCOMPLETE.reading(count, real_now(), detail_url="/v1/openapi.json")]
+        now, measure, where = real_now(), evidence.OPERATIONS_INCOMPLETE, "/v1/openapi.json"
+        named = [measure.reading(1, now, of=each, detail_url=where) for each in found[:_NAMED_MAX]]
+        return [measure.reading(len(found), now, detail_url=where), *named]
 
     return counted
 

@@ -13,7 +13,7 @@ import secrets
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -86,6 +86,14 @@ def at(moment: datetime | str | None, zone: ZoneInfo, form: str = "%d %b %Y %H:%
     return instant.astimezone(zone).strftime(form)
 
 
+def day(given: str) -> str:
+    """A business day as people say it; one that cannot be read is told as it came."""
+    try:
+        return f"{date.fromisoformat(given):%a %d %b %Y}"
+    except ValueError:
+        return given
+
+
 def commands(words: str) -> Markup:
     """Text of ours, with what stands in backticks as code."""
     return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(inert(words)))))  # noqa: S704 - escaped before
@@ -120,7 +128,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"at": at, "commands": commands, "duration": duration, "number": number}
+    environment.filters |= {"at": at, "commands": commands, "day": day, "duration": duration, "number": number}
     environment.globals |= {"address": _address, "groups": GROUPS}
     return environment
 
