@@ -185,6 +185,24 @@ async def test_it_is_not_current_while_the_broker_is_away_and_reads_anew_when_it
     gc.collect()
 
 
+@pytest.mark.parametrize("wrong", [ConnectionError("gone"), asyncio.CancelledError()], ids=["an error", "cancelled"])
+async def test_a_consumer_whose_fetching_went_wrong_leaves_no_connection_open(
+    kafka: str, topic_prefix: str, wrong: BaseException
+) -> None:
+    await make(kafka, topic_prefix)
+    async with following(kafka, topic_prefix) as (reader, _):
+        await eventually(lambda: reader.current)
+        consumer = reader._consumer
+
+        async def fetching() -> None:
+            raise wrong
+
+        consumer._fetcher._pending_tasks.add(asyncio.ensure_future(fetching()))
+        open_ones = list(consumer._client._conns.values())
+        assert any(each.connected() for each in open_ones)
+    assert not any(each.connected() for each in open_ones)
+
+
 async def test_what_is_no_fault_of_kafkas_ends_the_part(kafka: str, topic_prefix: str) -> None:
     """A view that fails would otherwise leave a hole in the state that nobody knows of."""
 

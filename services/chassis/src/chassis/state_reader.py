@@ -184,4 +184,7 @@ async def _stopped(consumer: Any) -> None:
         # The library's own tasks can miss being cancelled once (a wait that ends in the same moment takes it away).
         log.warning("state.closed_by_force", consumer=repr(consumer))
         stop.cancel()
-        await asyncio.wait([asyncio.ensure_future(consumer._client.close())], timeout=_CLOSE_MAX_SECONDS)
+    elif not stop.cancelled() and stop.exception() is None:
+        return
+    # What went wrong while it fetched is raised again by `stop`, which then leaves the connections open.
+    await asyncio.wait([asyncio.ensure_future(consumer._client.close())], timeout=_CLOSE_MAX_SECONDS)
