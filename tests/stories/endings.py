@@ -14,6 +14,8 @@ from backbone.story.stage import Stage
 
 # What an event did is told in brackets: whether it came before or after another one of the same payment.
 _VARIES = (r" \([^)]*\)", r"\b[A-Z]{2}[0-9A-Z]{12}\b", r"\b[A-Z0-9]{8}-\d{4}\b", r"[\d.,]*\d")
+# Providers promise no order. What was looked up, and what was planned, before all had come depends on it.
+_ON_THE_WAY = (" described a payment ", " planned the collection of a payment ")
 
 
 def plain(text: str) -> str:
@@ -49,7 +51,11 @@ class Ending:
             tasks=[_task(doors.owner.get(f"/v1/tasks/{each}")) for each in tasks]
             + [_history(doors.owner.pages(f"/v1/tasks/{cast.call}/history"))],
             incident=[(each["kind"], each["actor_name"], plain(each["words"])) for each in incident["timeline"]],
-            audit=Counter((record.action, plain(record.sentence)) for record in ending.told(stage)),
+            audit=Counter(
+                (record.action, plain(record.sentence))
+                for record in ending.told(stage)
+                if not any(words in record.sentence for words in _ON_THE_WAY)
+            ),
         )
 
 

@@ -36,8 +36,9 @@ KAFKA_VARIABLE: Final = "BACKBONE_TEST_KAFKA"
 DIRECTORY_PREFIX: Final = "backbone-tests-"
 
 # A test's kill ends processes, never the machine: the page cache survives, so nothing is lost without fsync.
-# Where durability itself is measured or proven, `private_postgres` has it on.
-TEST_SETTINGS: Final = {"fsync": "off", "full_page_writes": "off", "max_connections": "400"}
+# Where durability itself is measured or proven, `private_postgres` has it on. Databases live for a test: nothing to
+# vacuum.
+TEST_SETTINGS: Final = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "max_connections": "400"}
 
 
 def shared_servers(config: pytest.Config) -> dict[str, str]:

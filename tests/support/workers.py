@@ -20,16 +20,19 @@ from tests.support.infrastructure import Databases, a_directory, a_kafka, a_post
 PROCESSES_MAX: Final = 8
 TOGETHER: Final = ("tests/stories/", "tests/local/test_stack")
 """How the names of tests begin that share one stack, which takes long to start."""
-LONGEST_FIRST: Final = (
-    *TOGETHER,
-    "tests/chaos/",
+IN_ORDER: Final = (
+    "tests/stories/",
+    "tests/chassis/",
+    "tests/payments/test_",
+    "tests/local/test_stack",
+    "tests/gateway/test_examples.py",
     "tests/console/",
+    "tests/chaos/",
+    "tests/audit/test_",
     "tests/local/",
-    "tests/audit/test_crashes.py",
-    "tests/payments/test_recovery.py",
-    "tests/payments/",
 )
-"""What takes long begins early: begun last, it would keep one process busy while the others have nothing to do."""
+"""Whole stacks take long, so they begin early: begun last, one process would work while the others are done. Nor do
+they begin at the same time: each starts a dozen processes."""
 
 
 def processes() -> int:
@@ -62,7 +65,7 @@ class Servers:
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives whole files to processes, what takes longest first."""
+    """Gives whole files to processes, and what shares a stack to one of them."""
 
     def _split_scope(self, nodeid: str) -> str:
         together = (start for start in TOGETHER if nodeid.startswith(start))
@@ -70,10 +73,10 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The same tests, those first that take longest."""
+    """The same tests in the order in which they are given out."""
 
     def turn(item: pytest.Item) -> int:
-        places = (place for place, start in enumerate(LONGEST_FIRST) if item.nodeid.startswith(start))
-        return next(places, len(LONGEST_FIRST))
+        places = (place for place, start in enumerate(IN_ORDER) if item.nodeid.startswith(start))
+        return next(places, len(IN_ORDER))
 
     return sorted(items, key=turn)

@@ -78,13 +78,13 @@ async def _admin(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def _listed(bootstrap_servers: str, topics: Sequence[Topic]) -> list[Found]:
     async with _admin(bootstrap_servers) as admin:
-        partitions = await _partitions(admin)
+        partitions = await _partitions(admin, topics)
     return [Found(topic, partitions.get(topic.name, 0)) for topic in topics]
 
 
 async def _apply(bootstrap_servers: str, topics: Sequence[Topic]) -> list[str]:
     async with _admin(bootstrap_servers) as admin:
-        partitions = await _partitions(admin)
+        partitions = await _partitions(admin, topics)
         missing = [topic for topic in topics if topic.name not in partitions]
         changes = await _create(admin, missing)
         for topic in topics:
@@ -94,11 +94,13 @@ async def _apply(bootstrap_servers: str, topics: Sequence[Topic]) -> list[str]:
     return changes
 
 
-async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
+async def _partitions(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> dict[str, int]:
+    """How many partitions those of these topics have that there are: the broker may hold many others."""
     names = await admin.list_topics()
-    if not names:
-        return {}
-    return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names)}
+    there = [topic.name for topic in topics if topic.name in names]
+    # None at all would be understood as all of them.
+    described = await admin.describe_topics(there) if there else []
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> list[str]:
