@@ -17,8 +17,8 @@ from chassis.verifications import Verifications
 from chassis.worker import Worker
 
 from payments import measures, tables
+from payments.booking import policy_of
 from payments.collection import http as collection_http
-from payments.collection.domain import Policy
 from payments.collection.fetching import Fetcher
 from payments.collection.use_cases import Rules
 from payments.deliveries import http as deliveries_http
@@ -32,6 +32,7 @@ from payments.pauses.acknowledging import Acknowledgements
 from payments.pauses.view import Pauses
 from payments.providers.clients import ProviderClients
 from payments.providers.collecting import ProviderCollector
+from payments.rebuild_command import rebuild
 from payments.recovery import handlers as recovery_handlers
 from payments.recovery.jobs import Releases, Retries
 from payments.recovery.use_cases import Means
@@ -53,13 +54,7 @@ _PAUSES: WeakKeyDictionary[Runtime[PaymentsSettings], Pauses] = WeakKeyDictionar
 
 def rules_of(settings: PaymentsSettings) -> Rules:
     """How money is booked, by the settings."""
-    return Rules(
-        Policy(
-            gst_registered=settings.gst_registered,
-            basis=settings.gst_basis,
-            zone=ZoneInfo(settings.business_timezone),
-        )
-    )
+    return Rules(policy_of(settings))
 
 
 def input_work(settings: PaymentsSettings) -> InputWork:
@@ -172,7 +167,7 @@ service = Service(
         _replays,
     ],
     measures=_measures,
-    commands={"verify": verify},
+    commands={"verify": verify, "rebuild": rebuild},
 )
 
 

@@ -10,7 +10,7 @@ from chassis.transaction import Cause, Transaction
 from payments.collection import translate
 from payments.collection.objects import Key
 from payments.collection.store import Ids
-from payments.collection.telling import InvoiceChange, not_understood, payment_change, snapshot
+from payments.collection.telling import InvoiceChange, Telling, not_understood, payment_change, snapshot
 from payments.collection.working_set import Applied
 from payments.deliveries.inputs import (
     AlternativeInput,
@@ -52,7 +52,7 @@ def tell(
         if isinstance(each, ConflictInput):
             _as_provider(tx, each).emit(translate.conflicted(each))
         elif isinstance(each, EventInput) and not isinstance(each, AlternativeInput):
-            telling = (applied and applied.telling) or not_understood(each.event.type)
+            telling = telling_of(each, applied)
             view = _as_provider(tx, each)
             planned = plans.take(last[each.pending_id]) if each.pending_id in last else None
             view.emit(translate.ingested(each, telling, ids, posted, planned.shown() if planned else None))
@@ -68,6 +68,11 @@ def tell(
             _tell_changes(tx, each, applied, names_of, posted)
     plans.tell({view.key: tx.automatically(_cause(each)) for each, done in batch for view in done.payments})
     return outcomes
+
+
+def telling_of(given: EventInput, applied: Applied | None) -> Telling:
+    """Return what is told of a provider event that did this."""
+    return (applied and applied.telling) or not_understood(given.event.type)
 
 
 def _last_told(batch: Sequence[tuple[Input, Applied]]) -> dict[int, Key]:

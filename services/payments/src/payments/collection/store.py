@@ -302,7 +302,7 @@ def save_payments(
     if not views:
         return
     ordered = sorted(views, key=lambda pair: pair[0].key)
-    yield _SAVE_PAYMENTS, _payment_columns(ordered, retired, ids)
+    yield _SAVE_PAYMENTS, payment_columns(ordered, retired, ids)
     references = sorted({(key.id, ids.payment(view.key)) for view, _ in ordered for key in (view.key, *view.objects)})
     yield (
         _SAVE_PARTS,
@@ -310,7 +310,7 @@ def save_payments(
             "saved": [ids.payment(view.key) for view, _ in ordered],
             "references": [reference for reference, _ in references],
             "referenced": [payment for _, payment in references],
-            **_attempt_columns([view for view, _ in ordered], ids),
+            **attempt_columns([view for view, _ in ordered], ids),
         },
     )
 
@@ -318,12 +318,13 @@ def save_payments(
 def save_invoices(views: Sequence[InvoiceView], ids: Ids) -> Iterator[Write]:
     """Write invoices, implied ones too."""
     if views:
-        yield _SAVE_INVOICES, _invoice_columns(sorted(views, key=lambda view: view.key), ids)
+        yield _SAVE_INVOICES, invoice_columns(sorted(views, key=lambda view: view.key), ids)
 
 
-def _payment_columns(
+def payment_columns(
     pairs: Sequence[tuple[PaymentView, Mapping[str, Any]]], retired: Collection[Key], ids: Ids
 ) -> dict[str, list[Any]]:
+    """Return payments with their snapshots, column by column."""
     views = [view for view, _ in pairs]
     return {
         "ids": [ids.payment(view.key) for view in views],
@@ -344,7 +345,8 @@ def _payment_columns(
     }
 
 
-def _attempt_columns(views: Sequence[PaymentView], ids: Ids) -> dict[str, list[Any]]:
+def attempt_columns(views: Sequence[PaymentView], ids: Ids) -> dict[str, list[Any]]:
+    """Return the attempts of payments, column by column."""
     made = [
         (ids.payment(view.key), number, attempt, attempt.failure)
         for view in views
@@ -362,7 +364,8 @@ def _attempt_columns(views: Sequence[PaymentView], ids: Ids) -> dict[str, list[A
     }
 
 
-def _invoice_columns(views: Sequence[InvoiceView], ids: Ids) -> dict[str, list[Any]]:
+def invoice_columns(views: Sequence[InvoiceView], ids: Ids) -> dict[str, list[Any]]:
+    """Return invoices, column by column."""
     return {
         "ids": [ids.invoice(view.key) for view in views],
         "keys": [view.key.text for view in views],

@@ -69,7 +69,7 @@ class Command:
 
 
 @dataclass(slots=True)
-class _Batch:
+class Batch:
     """What a batch adds up to: the last view of each payment and invoice, and everything to add."""
 
     applied: list[tuple[Input, Applied]] = field(default_factory=list)
@@ -80,6 +80,7 @@ class _Batch:
     settled: settlement.Settled = field(default_factory=settlement.Settled)
 
     def add(self, given: Input, applied: Applied) -> None:
+        """Take over what one input changed."""
         self.applied.append((given, applied))
         self.settled.add(applied.before, applied.after)
         self.payments |= {view.key: view for view in applied.payments}
@@ -95,7 +96,7 @@ class _Batch:
 
 async def apply(tx: Transaction, given: Sequence[Input], rules: Rules) -> None:
     """Apply inputs in their order. Raises GroupStillGrowsError (a conflict) when others keep adding to their groups."""
-    wanted = {key for each in given for fact in _facts(each) for key in names(fact)}
+    wanted = {key for each in given for fact in facts_of(each) for key in names(fact)}
     wanted |= {each.key for each in given if isinstance(each, RefoldInput)}
     working_set, ids = await _working_set(tx, await store.lock_group(tx.connection, wanted), rules)
     await _apply_all(tx, given, working_set, ids, rules)
@@ -140,11 +141,11 @@ async def _locked(tx: Transaction, about: Collection[Key], rules: Rules) -> tupl
 
 async def _apply_all(
     tx: Transaction, given: Sequence[Input], working_set: WorkingSet, ids: Ids, rules: Rules, *more: Write
-) -> _Batch:
+) -> Batch:
     """Apply inputs in their order to what is locked and read; `more` is written beside."""
-    batch = _Batch()
+    batch = Batch()
     for each in given:
-        applied = _apply(working_set, each)
+        applied = apply_one(working_set, each)
         if applied is not None:
             batch.add(each, applied)
     journal_ids = await ledger.ids_of(tx.connection, batch.journals)
@@ -155,12 +156,12 @@ async def _apply_all(
     now = real_now()
     await write_together(
         tx.connection,
-        *store.add_facts([NewFact(_input_id(each), fact) for each in given for fact in _facts(each)]),
+        *store.add_facts([NewFact(source_of(each), fact) for each in given for fact in facts_of(each)]),
         *store.save_invoices(list(batch.invoices.values()), ids),
         # One that began and ended within the batch is kept too: what was told of it names it.
         *store.save_payments(views, batch.retired, ids),
         *plans.writes,
-        *ledger.post(_posted(batch, ids), journal_ids, at=now, zone=rules.policy.zone),
+        *ledger.post(posted(batch, ids), journal_ids, at=now, zone=rules.policy.zone),
         *deliveries.save_outcomes(outcomes, at=now),
         *fetching.want(list(batch.fetches.values())),
         *numbering.number([one for each in given for one in _numbered(each)], rules.policy),
@@ -194,7 +195,8 @@ async def _working_set(tx: Transaction, keys: frozenset[Key], rules: Rules) -> t
     return working_set, ids
 
 
-def _facts(given: Input) -> Sequence[Fact]:
+def facts_of(given: Input) -> Sequence[Fact]:
+    """Return what an input adds to the set of facts."""
     match given:
         case ConflictInput():
             return ()
@@ -220,7 +222,8 @@ def _numbered(given: Input) -> Iterator[Numbered]:
             yield Numbered("refold", subject=given.key.text)
 
 
-def _apply(working_set: WorkingSet, given: Input) -> Applied | None:
+def apply_one(working_set: WorkingSet, given: Input) -> Applied | None:
+    """Return what one input changes, None for one that tells nothing."""
     match given:
         case ConflictInput() | UnusableInput():
             return None
@@ -234,7 +237,8 @@ def _apply(working_set: WorkingSet, given: Input) -> Applied | None:
             return working_set.refold({key})
 
 
-def _input_id(given: Input) -> str:
+def source_of(given: Input) -> str:
+    """Return the id of what told an input's facts: of the provider event, the fetched object or the command."""
     match given:
         case FetchedInput(fetched_id=input_id) | CommandInput(command_id=input_id):
             return input_id
@@ -242,7 +246,8 @@ def _input_id(given: Input) -> str:
             return getattr(given, "provider_event_id", "")
 
 
-def _posted(batch: _Batch, ids: Ids) -> list[NewJournal]:
+def posted(batch: Batch, ids: Ids) -> list[NewJournal]:
+    """Return the journals of a batch with what they refer to."""
     return [
         NewJournal(
             journal=journal,

@@ -97,6 +97,13 @@ class WorkingSet:
         """Return what changes for these objects' groups because customers' members did."""
         return self._settle(grouped(keys), as_held(self._group(grouped(keys)), self._held), None, ())
 
+    def know(self, members: Mapping[Key, Member | None], policy: Policy) -> None:
+        """Take over whose customers are now, None for nobody's, and the rules of booking."""
+        changed = {**self.members, **members}
+        self.members = {key: each for key, each in changed.items() if each is not None}
+        self.policy = policy
+        self._folded.clear()
+
     def group(self, keys: Collection[Key]) -> Group:
         """Return these objects' groups as they stand."""
         return self._group(grouped(keys))

@@ -93,12 +93,10 @@ _KNOW_EVENT = text(
     RETURNING id, delivery_id, position, api_version, content_hash, essence_hash
     """
 )
-_DELIVERIES = Statement(
-    """
-    SELECT id, provider, body, traceparent FROM payments.webhook_deliveries
-    WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE
-    """
+_READ_DELIVERIES = Statement(
+    "SELECT id, provider, body, traceparent FROM payments.webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))"
 )
+_DELIVERIES = Statement(f"{_READ_DELIVERIES.text} ORDER BY id FOR NO KEY UPDATE")
 _FETCHED = Statement("SELECT id, key, read_at, body FROM payments.fetched_objects WHERE id = ANY(:ids)")
 # A delivery of one event is done with it; one of several is when nothing of it is queued any more.
 _DONE = Part(
@@ -227,12 +225,18 @@ async def claim(connection: AsyncConnection, limit: int, *, livemode: bool) -> C
     return replace(claimed, last=not left)
 
 
-async def interpreted(connection: AsyncConnection, rows: Sequence[Any], *, livemode: bool) -> Claimed[Input]:
-    """The inputs that rows, of the queue or like them, stand for; those that cannot be used are refused."""
+async def interpreted(
+    connection: AsyncConnection, rows: Sequence[Any], *, livemode: bool, lock: bool = True
+) -> Claimed[Input]:
+    """The inputs that rows, of the queue or like them, stand for; those that cannot be used are refused.
+
+    Their deliveries are locked, unless `lock` is off: whoever only reads does not need that.
+    """
     ids = sorted({str(row.delivery_id) for row in rows if row.delivery_id is not None})
+    found = _DELIVERIES if lock else _READ_DELIVERIES
     deliveries = {
         str(row.id): _Delivery(row.provider, bytes(row.body), row.traceparent)
-        for row in (await _DELIVERIES.all(connection, {"ids": ids}) if ids else ())
+        for row in (await found.all(connection, {"ids": ids}) if ids else ())
     }
     return await _interpreted(connection, rows, deliveries, livemode=livemode)
 

@@ -19,10 +19,13 @@ from payments.ledger.domain import Entry, Journal
 _STANDING = Statement(
     """
     SELECT j.id, j.source, j.source_key, j.economic_key, j.subject, j.kind, j.words, j.effective_at,
-           r.source_key AS reverses, j.member_id, e.account, e.currency, e.amount_minor, e.phase, e.tax_code
+           r.source_key AS reverses, j.member_id, p.key AS payment, i.key AS invoice, e.account, e.currency,
+           e.amount_minor, e.phase, e.tax_code
     FROM payments.journals AS j
     JOIN payments.ledger_entries AS e ON e.journal_id = j.id
     LEFT JOIN payments.journals AS r ON r.id = j.reverses
+    LEFT JOIN payments.payments AS p ON p.id = j.payment_id
+    LEFT JOIN payments.invoices AS i ON i.id = j.invoice_id
     WHERE j.subject = ANY(:subjects) ORDER BY j.number, e.line
     """
 )
@@ -97,6 +100,9 @@ def _journal(lines: Sequence[JsonRow]) -> Journal:
             for line in lines
         ),
         reverses=first["reverses"],
+        # What a correction takes over where nothing is derived there any more.
+        payment=None if first["payment"] is None else Key.parse(first["payment"]),
+        invoice=None if first["invoice"] is None else Key.parse(first["invoice"]),
         member_id=first["member_id"],
     )
 

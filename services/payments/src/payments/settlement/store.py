@@ -118,8 +118,8 @@ async def save(
     connection: AsyncConnection, settled: Settled, payment_id: Callable[[Key], str], payout_ids: Mapping[Key, str]
 ) -> None:
     """Write what changed, in the order of keys. `payment_id` gives our id of a payment, which is saved before."""
-    refunds = [_refund(settled.refunds[key], payment_id) for key in sorted(settled.refunds)]
-    disputes = [_dispute(settled.disputes[key], payment_id) for key in sorted(settled.disputes)]
+    refunds = [refund_row(settled.refunds[key], payment_id) for key in sorted(settled.refunds)]
+    disputes = [dispute_row(settled.disputes[key], payment_id) for key in sorted(settled.disputes)]
     await _SAVE_REFUNDS.each(connection, refunds)
     await _SAVE_DISPUTES.each(connection, disputes)
     if settled.payouts:
@@ -129,7 +129,7 @@ async def save(
 async def _save_payouts(
     connection: AsyncConnection, views: Sequence[PayoutView], payout_ids: Mapping[Key, str]
 ) -> None:
-    await _SAVE_PAYOUTS.each(connection, [{**_payout(each), "id": payout_ids[each.key]} for each in views])
+    await _SAVE_PAYOUTS.each(connection, [{**payout_row(each), "id": payout_ids[each.key]} for each in views])
     listed = [each for each in views if each.listed_tenths is not None]
     if not listed:
         return
@@ -139,14 +139,15 @@ async def _save_payouts(
         "payouts": [payout for payout, _, _ in lines],
         "lines": [number for _, number, _ in lines],
         "types": [item.type for _, _, item in lines],
-        "amounts": [_minor(item.tenths) for _, _, item in lines],
-        "gst": [_minor(item.gst_tenths) for _, _, item in lines],
+        "amounts": [minor(item.tenths) for _, _, item in lines],
+        "gst": [minor(item.gst_tenths) for _, _, item in lines],
         "sources": [item.source for _, _, item in lines],
     }
     await _SAVE_ITEMS.all(connection, columns)
 
 
-def _minor(tenths: int) -> Decimal:
+def minor(tenths: int) -> Decimal:
+    """Return tenths of a cent as cents."""
     return Decimal(tenths) / 10
 
 
@@ -154,7 +155,8 @@ def _named(key: Key) -> dict[str, Any]:
     return {"id": new_id(), "key": key.text, "provider": key.provider, "reference": key.id}
 
 
-def _refund(view: RefundView, payment_id: Callable[[Key], str]) -> dict[str, Any]:
+def refund_row(view: RefundView, payment_id: Callable[[Key], str]) -> dict[str, Any]:
+    """Return a refund, by column."""
     return {
         **_named(view.key),
         "state": view.state,
@@ -168,7 +170,8 @@ def _refund(view: RefundView, payment_id: Callable[[Key], str]) -> dict[str, Any
     }
 
 
-def _dispute(view: DisputeView, payment_id: Callable[[Key], str]) -> dict[str, Any]:
+def dispute_row(view: DisputeView, payment_id: Callable[[Key], str]) -> dict[str, Any]:
+    """Return a dispute, by column."""
     return {
         **_named(view.key),
         "status": view.status,
@@ -184,7 +187,8 @@ def _dispute(view: DisputeView, payment_id: Callable[[Key], str]) -> dict[str, A
     }
 
 
-def _payout(view: PayoutView) -> dict[str, Any]:
+def payout_row(view: PayoutView) -> dict[str, Any]:
+    """Return a payout, by column."""
     return {
         **_named(view.key),
         "state": view.state,
@@ -195,7 +199,7 @@ def _payout(view: PayoutView) -> dict[str, Any]:
         "ended_at": view.ended_at,
         "arrives_on": view.arrives_on,
         "banked_at": view.banked_at,
-        "listed_minor": None if view.listed_tenths is None else _minor(view.listed_tenths),
+        "listed_minor": None if view.listed_tenths is None else minor(view.listed_tenths),
         "difference_minor": view.difference_minor,
         "fee_minor": view.fee_minor,
         "gst_minor": view.gst_minor,

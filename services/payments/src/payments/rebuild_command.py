@@ -1,0 +1,122 @@
+"""`python -m payments rebuild --check`: everything derived again from the inputs, and compared with what stands."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn
+
+from chassis.batch import describe
+from chassis.clock import BusinessClock
+from chassis.database import Database, create_engine
+from chassis.settings import SettingsError
+
+from payments.booking import policy_of
+from payments.rebuilding import use_cases
+from payments.rebuilding.use_cases import Rebuilt
+from payments.schema import SCHEMA
+from payments.settings import PaymentsSettings
+
+IDENTICAL: Final = 0
+DIFFERENT: Final = 1
+CANNOT_RUN: Final = 2
+_KEEP_DIFFERENCES: Final = 100
+_PROGRESS_SECONDS: Final = 0.5
+
+
+class _Parser(argparse.ArgumentParser):
+    """Every other exit code than 2 says something about what stands."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(CANNOT_RUN, f"{self.prog}: {message}\n")
+
+
+def rebuild(load: Callable[[], PaymentsSettings], arguments: Sequence[str]) -> int:
+    """Derive everything again and compare it: exit 0 identical, 1 different, 2 cannot run."""
+    _parser().parse_args(arguments)
+    try:
+        return asyncio.run(_rebuild(load()))
+    except SettingsError as error:
+        print(f"cannot rebuild: {error}", file=sys.stderr)  # noqa: T201
+        return CANNOT_RUN
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m payments rebuild",
+        description=(
+            "Derive facts, payments, invoices, refunds, disputes, payouts, journals, balances and members again from\n"
+            "the numbered inputs, in memory, and compare row by row with what stands; ids, versions and the times of\n"
+            "recording apart. Nothing is written, and the service may go on; progress is shown on a terminal."
+        ),
+        epilog=(
+            "Exit codes: 0 identical; 1 different; 2 cannot run, or called wrongly. "
+            f"At most {_KEEP_DIFFERENCES} differences are printed."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--check", action="store_true", required=True, help="compare, and change nothing")
+    return parser
+
+
+async def _rebuild(settings: PaymentsSettings) -> int:
+    engine = create_engine(
+        settings.database_url.get_secret_value(),
+        application="payments rebuild",
+        command_timeout_seconds=3_600,
+        # Between two reads a part of the inputs is derived, for as long as that takes.
+        server_settings={"idle_in_transaction_session_timeout": "0"},
+    )
+    database = Database(engine, service="payments", schema=SCHEMA, clock=BusinessClock())
+    progress = _Progress()
+    try:
+        async with database.reading() as tx:
+            report = await use_cases.check(
+                tx.connection,
+                policy_of(settings),
+                livemode=settings.livemode,
+                keep_differences=_KEEP_DIFFERENCES,
+                progress=progress if sys.stderr.isatty() else None,
+            )
+    except Exception as error:
+        print(f"cannot rebuild: {describe(error)}", file=sys.stderr)  # noqa: T201
+        return CANNOT_RUN
+    finally:
+        await database.close()
+    return _show(report, progress.seconds)
+
+
+def _show(report: Rebuilt, seconds: float) -> int:
+    for difference in report.first:
+        print(difference)  # noqa: T201
+    if report.differences > len(report.first):
+        print(f"... and {report.differences - len(report.first)} more differences")  # noqa: T201
+    word = "identical" if report.identical else f"different in {report.differences} values"
+    rows = report.rows
+    print(  # noqa: T201
+        f"{word}: {report.inputs} inputs, {rows['journals']} journals, {rows['ledger_entries']} entries,"
+        f" {rows['payments']} payments in {seconds:.1f} s, {report.inputs / max(seconds, 1e-3):,.0f} inputs/s"
+    )
+    return IDENTICAL if report.identical else DIFFERENT
+
+
+class _Progress:
+    """A line on the terminal that says how far it is."""
+
+    def __init__(self) -> None:
+        self._started = self._told = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._told < _PROGRESS_SECONDS and done < total:
+            return
+        self._told = now
+        end = "\n" if done >= total else ""
+        print(f"\r{what} {done} of {total} inputs after {self.seconds:.0f} s", end=end, file=sys.stderr, flush=True)  # noqa: T201
