@@ -32,6 +32,7 @@ async def test_a_refused_write_is_told_with_who_tried_what_and_why(gateway_datab
     body = found.data.body
     assert isinstance(body, AccessRefused)
     assert (body.route, body.cause, body.count) == ("PUT /v1/members/{member_id}", "missing-scope", 1)
+    assert body.operation == "put member"
     assert found.data.actor.name == "Coach Sarah"
     assert (found.correlationid, found.subject) == ("request-0001", "coach-sarah")
     assert found.data.reason == "This needs the scope members:write"

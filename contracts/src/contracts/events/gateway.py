@@ -16,8 +16,7 @@ from contracts.topics import GATEWAY_EVENTS
     version=1,
     topic=GATEWAY_EVENTS,
     entity="access",
-    sentence="The gateway refused {actor} {body.count:{} time(s)} within a minute to {body.operation}"
-    "{reason: because {}}",
+    sentence="The gateway did not let {actor} {body.operation}{body.count: ({} time(s) within a minute)}{reason:: {}}",
 )
 class AccessRefused(Payload):
     """Refused requests of one caller, operation and cause within one minute; callers without a name are one caller.

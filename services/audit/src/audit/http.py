@@ -9,7 +9,7 @@ from uuid import UUID
 from chassis.web import LIST_PROBLEMS, NOT_FOUND, Listed, Page, Problem, ProblemType, ReadTx, Tx, documents
 from contracts.events import AuditReviewRecorded
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, model_validator
 from sqlalchemy import Row
 
 from audit import queries, reviewing, specimens, translate
@@ -17,6 +17,7 @@ from audit.reviewing import OwnActionError, RecordNotFoundError
 from audit.translate import PointerView, RecordDetail, RecordView, ReviewView
 
 router = APIRouter(tags=["audit"])
+Words = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$")]
 OWN_ACTION: Final = ProblemType("own-action", "Somebody else reviews what you did", 409)
 
 
@@ -135,7 +136,7 @@ class ReviewGiven(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     verdict: Literal["approved", "flagged"]
-    reason: Annotated[str | None, Field(min_length=1, max_length=1_000)] = None
+    reason: Words | None = None
 
     @model_validator(mode="after")
     def _flags_say_why(self) -> Self:

@@ -38,7 +38,7 @@ class Operation:
     @property
     def words(self) -> str:
         """What it does, as a sentence has it: `claim task`."""
-        return self.summary[:1].lower() + self.summary[1:]
+        return self.summary.lower()
 
     @property
     def parameters(self) -> Sequence[str]:
