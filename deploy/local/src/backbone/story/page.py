@@ -66,7 +66,7 @@ class Page:
         table = self._table(f"The readiness board: {counts}", "lane", "item", "owner or queue", "state", "because")
         for lane in board["lanes"]:
             for item in lane["items"]:
-                because = _because(item["because"][0]) if item["because"] else item["next_action"]
+                because = _because(item)
                 state = Text(item["state"].capitalize(), style=_STATE_STYLES[item["state"]])
                 table.add_row(lane["lane"], item["title"], item["owner"], state, because)
         self._show(table)
@@ -119,8 +119,14 @@ class Page:
         self.console.print(table)
 
 
-def _because(rule: Shown) -> str:
-    return f"{rule['words']}: {rule['value']}" if rule["value"] else str(rule["words"])
+def _because(item: Shown) -> str:
+    """Why an item is as it is: what a task says, that everything holds, or the worst rule with what it found."""
+    worst = item["because"][0]
+    if item["task"] is not None or worst["rule"] == "task":
+        return str(worst["value"])
+    if item["state"] == "ready":
+        return f"all {len(item['because'])} rules hold"
+    return f"{worst['words']}: {worst['value']}"
 
 
 def at(moment: datetime) -> str:
