@@ -156,6 +156,15 @@ async def test_versions_pass_the_door_both_ways(world: World) -> None:
     assert (await door.call("POST", f"/v1/tasks/{task['id']}/comment", **late)).status_code == 412
 
 
+async def test_a_token_for_one_service_opens_no_other(world: World) -> None:
+    paths = {"payments": "/payments", "provider-health": "/incidents", "tasks": "/tasks", "audit": "/records"}
+    for name, path in paths.items():
+        for other, service in world.services.items():
+            headers = {"Authorization": f"Bearer {service.token()}"}
+            answer = await world.services[name].client.get(path, headers=headers)
+            assert answer.status_code == (200 if other == name else 401), (name, other, answer.text)
+
+
 HOSTILE = {
     "too much": json.dumps("x" * 1_048_000),
     "control characters": json.dumps("Mark\x00\x1b[2J Stevens"),

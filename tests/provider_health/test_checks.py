@@ -82,6 +82,28 @@ async def test_a_provider_that_hangs_is_given_up_and_counts_as_failed(
         assert await health.status("stripe/api") == "down"
 
 
+async def test_a_door_of_which_one_process_stays_away_is_degraded_and_pauses_nothing(
+    database_for: Callable[..., Awaitable[TemporaryDatabase]],
+    kafka: str,
+    topic_prefix: str,
+    tmp_path: Path,
+    stands: Stands,
+) -> None:
+    clock, doors = tmp_path / "clock.json", f"{stands[2].url},{stands[1].url}"
+    database = await database_for("provider-health")
+    async with health_of(database, kafka, topic_prefix, clock, stands, payments_url=doors) as health:
+        await health.looks()
+        assert await health.status("payment-webhooks/http") == "up"
+        health.gocardless.status = 503
+        await health.looks(2)
+        assert await health.status("payment-webhooks/http") == "up", "who is started anew is soon there again"
+
+        await health.looks()
+        assert await health.status("payment-webhooks/http") == "degraded"
+        incidents = (await health.running.get("/incidents?provider=payment-webhooks"))["items"]
+        assert [(each["severity"], each["pause_ids"]) for each in incidents] == [(3, [])]
+
+
 async def test_what_was_seen_is_listed_newest_first_and_page_by_page(health: Health) -> None:
     await health.looks(3)
     page = await health.running.get("/providers/stripe/checks?limit=3")
