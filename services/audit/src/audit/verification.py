@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final
+from typing import Final
 
-import asyncpg
+from chassis.sql import Row, Statement
 from chassis.verifications import Verified
 from contracts.registry import UnreadableEventError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -36,12 +36,14 @@ _MORE: Final = (
     "sentence",
     "value",
 )
-_PAGE: Final = f"""
-SELECT log.seq, {", ".join(f"log.{name}" for name in (*TOLD, *_MORE))}, ids.sha256, ids.seal
-FROM audit.audit_log AS log
-LEFT JOIN audit.event_ids AS ids ON (ids.source, ids.event_id, ids.seq) = (log.source, log.event_id, log.seq)
-WHERE log.seq > $1 ORDER BY log.seq LIMIT {PAGE_RECORDS}
-"""
+_PAGE: Final = Statement(
+    f"""
+    SELECT log.seq, {", ".join(f"log.{name}" for name in (*TOLD, *_MORE))}, ids.sha256, ids.seal
+    FROM audit.audit_log AS log
+    LEFT JOIN audit.event_ids AS ids ON (ids.source, ids.event_id, ids.seq) = (log.source, log.event_id, log.seq)
+    WHERE log.seq > :after ORDER BY log.seq LIMIT {PAGE_RECORDS}
+    """
+)
 _SEAL_COLUMNS: Final = "one of seq, recorded_at, schema_status, topic, partition, incarnation, record_offset, sentence"
 
 
@@ -130,12 +132,11 @@ async def _rows(
     return understood
 
 
-async def _pages(connection: AsyncConnection) -> AsyncIterator[Sequence[asyncpg.Record]]:
+async def _pages(connection: AsyncConnection) -> AsyncIterator[Sequence[Row]]:
     """The log in pages; PostgreSQL works on the next one while this one is checked."""
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    rows = await driver.fetch(_PAGE, -1)
+    rows = await _PAGE.all(connection, {"after": -1})
     while rows:
-        following = asyncio.create_task(driver.fetch(_PAGE, rows[-1]["seq"]))
+        following = asyncio.create_task(_PAGE.all(connection, {"after": rows[-1].seq}))
         await asyncio.sleep(0)  # the query is on its way before this page is checked
         try:
             yield rows
@@ -143,7 +144,7 @@ async def _pages(connection: AsyncConnection) -> AsyncIterator[Sequence[asyncpg.
             rows = await following
 
 
-def _row(row: asyncpg.Record, report: Report) -> None:
+def _row(row: Row, report: Report) -> None:
     seq, columns = row[0], row[1 : 1 + len(TOLD)]
     status, recorded_at, topic, partition, incarnation, offset, sentence, value, sha256, sealed = row[1 + len(TOLD) :]
     where = f"seq {seq}"
