@@ -126,7 +126,7 @@ class ProviderCollector:
         state, charge = intent.get("status"), _id(intent.get("latest_charge"))
         shown = Key("stripe", request.payment.account, CHARGE, charge) if charge else None
         if state in _MOVING:
-            return Accepted(f"Stripe says that it is {state}", shown)
+            return Accepted(f"Stripe calls it {state}", shown)
         if charge is not None and charge not in request.known:
             return Declined("Stripe has made an attempt that failed", shown)
         if state == "canceled":
@@ -161,9 +161,9 @@ class ProviderCollector:
         payment = body.get("payments")
         state = payment.get("status") if isinstance(payment, dict) else None
         if state in _DEBITS_MOVING:
-            return Accepted(f"GoCardless says that it is {state}")
+            return Accepted(f"GoCardless calls it {state}")
         if state != "failed":
-            return NotMade(f"GoCardless says that it is {state}")
+            return NotMade(f"GoCardless calls it {state}")
         if not request.send:
             return Unknown("GoCardless shows no attempt", untouched=True)
         status, body = await _ask(self._clients.gocardless, "POST", f"{path}/actions/retry", json={"data": {}})
@@ -178,8 +178,8 @@ def _confirmed(payment: Key, status: int, body: Json) -> Answer:
         shown = Key("stripe", payment.account, CHARGE, charge) if charge else None
         state = body.get("status")
         if state in _MOVING:
-            return Accepted(f"Stripe says that it is {state}", shown)
-        return Declined(f"Stripe says that it is {state}", shown)
+            return Accepted(f"Stripe calls it {state}", shown)
+        return Declined(f"Stripe calls it {state}", shown)
     error = body.get("error")
     given = error if isinstance(error, dict) else {}
     if status == httpx.codes.PAYMENT_REQUIRED:
