@@ -24,7 +24,7 @@ from tests.support.infrastructure import (
     topic_prefix,
 )
 from tests.support.results import Tally, leave
-from tests.support.workers import Scheduling, Servers, in_order, is_worker, processes
+from tests.support.workers import Scheduling, Servers, in_order, interrupt, is_worker, obey, processes
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -45,6 +45,7 @@ __all__ = [
 TALLY = Tally()
 COLLECTED = set[str]()
 SERVERS = Servers()
+WORKERS = list["WorkerController"]()
 NOT_RUN = dict[str, list[Any]]()
 INSTALL_CHROMIUM = "Chromium is not installed: apt-get install -y chromium"
 
@@ -57,8 +58,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return processes()
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if is_worker(session.config):
+        obey(session)
+
+
 def pytest_configure_node(node: WorkerController) -> None:
     node.workerinput["servers"] = SERVERS.started()
+    WORKERS.append(node)
+
+
+def pytest_keyboard_interrupt() -> None:
+    interrupt(WORKERS)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:

@@ -13,18 +13,18 @@ T = TypeVar("T")
 
 @overload
 async def eventually(
-    look: Callable[[], Awaitable[T]], holds: Callable[[T], bool] = bool, *, timeout_seconds: float = 30.0
+    look: Callable[[], Awaitable[T]], holds: Callable[[T], bool] = bool, *, timeout_seconds: float = 90.0
 ) -> T: ...
 
 
 @overload
 async def eventually(
-    look: Callable[[], T], holds: Callable[[T], bool] = bool, *, timeout_seconds: float = 30.0
+    look: Callable[[], T], holds: Callable[[T], bool] = bool, *, timeout_seconds: float = 90.0
 ) -> T: ...
 
 
 async def eventually(
-    look: Callable[[], Any], holds: Callable[[Any], bool] = bool, *, timeout_seconds: float = 30.0
+    look: Callable[[], Any], holds: Callable[[Any], bool] = bool, *, timeout_seconds: float = 90.0
 ) -> Any:
     """Look again and again until what is seen holds; returns it. Fails with the last state that was seen."""
     deadline = time.monotonic() + timeout_seconds

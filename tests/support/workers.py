@@ -7,9 +7,12 @@ run is over, however it ends. The tests of one file stay together, as do those t
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 import pytest
@@ -17,7 +20,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.infrastructure import Databases, a_directory, a_kafka, a_postgres
 
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
 PROCESSES_MAX: Final = 8
+STOP_MAX_SECONDS: Final = 120
 TOGETHER: Final = ("tests/stories/", "tests/local/test_stack")
 """How the names of tests begin that share one stack, which takes long to start."""
 IN_ORDER: Final = (
@@ -43,6 +50,28 @@ def processes() -> int:
 def is_worker(config: pytest.Config) -> bool:
     """Whether this process was started by another that steers the run."""
     return hasattr(config, "workerinput")
+
+
+def obey(session: pytest.Session) -> None:
+    """Have this worker stop when the process that steers says so, and not by a terminal's Ctrl-C beside that."""
+
+    def stop(*_: object) -> None:
+        session.shouldstop = "interrupted"  # whoever catches the exception only ends his test
+        raise KeyboardInterrupt
+
+    os.setpgrp()
+    # Not Python's own handler: an event loop would put another one in its place.
+    signal.signal(signal.SIGINT, stop)
+
+
+def interrupt(workers: Sequence[WorkerController]) -> None:
+    """Interrupt workers and wait until they have stopped whatever they had started."""
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            os.kill(worker.gateway._io.popen.pid, signal.SIGINT)
+    for worker in workers:
+        with suppress(worker.channel.TimeoutError, worker.channel.RemoteError):
+            worker.channel.waitclose(STOP_MAX_SECONDS)
 
 
 @dataclass(slots=True)
