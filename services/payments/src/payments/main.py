@@ -26,7 +26,8 @@ from payments.deliveries.ingress import DeliveryIngress
 from payments.deliveries.jobs import RejectionReports
 from payments.holds import http as holds_http
 from payments.holds.jobs import HoldTimer
-from payments.ledger.verification import verified
+from payments.ledger.jobs import Sealer
+from payments.ledger.verification import Verifier
 from payments.members import http as members_http
 from payments.pauses.acknowledging import Acknowledgements
 from payments.pauses.view import Pauses
@@ -78,7 +79,7 @@ def _fetcher(runtime: Runtime[PaymentsSettings]) -> Part:
 
 
 def _verifications(runtime: Runtime[PaymentsSettings]) -> Part:
-    return Verifications(runtime.database, verified, every_seconds=runtime.settings.verify_every_seconds)
+    return Verifications(runtime.database, Verifier(), every_seconds=runtime.settings.verify_every_seconds)
 
 
 def pauses_of(runtime: Runtime[PaymentsSettings]) -> Pauses:
@@ -158,6 +159,7 @@ service = Service(
         _worker,
         _fetcher,
         lambda runtime: RejectionReports(runtime.database),
+        lambda runtime: Sealer(runtime.database),
         _verifications,
         lambda runtime: HoldTimer(runtime.database),
         lambda runtime: pauses_of(runtime).reader,

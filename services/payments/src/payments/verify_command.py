@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NoReturn
 
 from chassis.batch import describe
 from chassis.clock import BusinessClock
@@ -18,6 +19,8 @@ from payments.ledger.verification import CANNOT_VERIFY, FINE, Report
 from payments.schema import SCHEMA
 from payments.settings import PaymentsSettings
 
+_PROGRESS_SECONDS: Final = 0.5
+
 
 class _Parser(argparse.ArgumentParser):
     """Every other exit code than 3 says something about the ledger."""
@@ -28,33 +31,56 @@ class _Parser(argparse.ArgumentParser):
 
 def verify(load: Callable[[], PaymentsSettings], arguments: Sequence[str]) -> int:
     """Check that the ledger holds together: exit 0 fine, 1 tampered, 3 cannot verify."""
-    _parser().parse_args(arguments)
+    noted = dict(_parser().parse_args(arguments).anchor)
     try:
-        return asyncio.run(_verify(load()))
+        return asyncio.run(_verify(load(), noted))
     except SettingsError as error:
         print(f"cannot verify: {error}", file=sys.stderr)  # noqa: T201
         return CANNOT_VERIFY
 
 
 def _parser() -> argparse.ArgumentParser:
-    return _Parser(
+    parser = _Parser(
         prog="python -m payments verify",
         description=(
-            "Check every journal against itself, every balance against the entries, and every guard,\n"
-            "as the role that PAYMENTS_DATABASE_URL names. Nothing is changed."
+            "Check every journal against its seal and itself, every balance against the entries, and every guard,\n"
+            "as the role that PAYMENTS_DATABASE_URL names. Nothing is changed; progress is shown on a terminal."
         ),
-        epilog="Exit codes: 0 fine; 1 tampered (journal, balance, missing_guard); 3 cannot verify, or called wrongly.",
+        epilog=(
+            "Exit codes: 0 fine; 1 tampered (journal, chain, balance, missing_guard); 3 cannot verify, or called "
+            "wrongly."
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--anchor",
+        metavar="NUMBER:HASH",
+        type=_anchor,
+        action="append",
+        default=[],
+        help="a seal as an earlier run has shown it: whoever sealed everything anew cannot have kept it",
+    )
+    return parser
 
 
-async def _verify(settings: PaymentsSettings) -> int:
+def _anchor(given: str) -> tuple[int, bytes]:
+    number, _, digest = given.partition(":")
+    return int(number), bytes.fromhex(digest)
+
+
+async def _verify(settings: PaymentsSettings, noted: Mapping[int, bytes]) -> int:
     url = settings.database_url.get_secret_value()
-    engine = create_engine(url, application="payments verify", command_timeout_seconds=3_600)
+    engine = create_engine(
+        url,
+        application="payments verify",
+        command_timeout_seconds=3_600,
+        server_settings={"idle_in_transaction_session_timeout": "0"},
+    )
     database = Database(engine, service="payments", schema=SCHEMA, clock=BusinessClock())
     try:
         async with database.reading() as tx:
-            report = await verification.verify(tx.connection)
+            progress = _Progress() if sys.stderr.isatty() else None
+            report = await verification.verify(tx.connection, anchors=noted, progress=progress)
     except Exception as error:
         print(f"cannot verify: {describe(error)}", file=sys.stderr)  # noqa: T201
         return CANNOT_VERIFY
@@ -71,3 +97,21 @@ def _show(report: Report) -> None:
         print(f"... and {report.faults - len(report.findings)} more findings")  # noqa: T201
     word = "fine" if report.verdict == FINE else "tampered"
     print(f"{word}: {report.journals} journals, {report.entries} entries")  # noqa: T201
+    if report.sealed:
+        print(f"sealed up to {report.sealed}:{report.last_hash.hex()}")  # noqa: T201
+
+
+class _Progress:
+    """A line on the terminal that says how far it is."""
+
+    def __init__(self) -> None:
+        self._started = self._told = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._told < _PROGRESS_SECONDS and done < total:
+            return
+        self._told = now
+        rate = done / max(now - self._started, 1e-3)
+        end = "\n" if done >= total else ""
+        print(f"\rverified {done} of {total} seals, {rate:,.0f}/s", end=end, file=sys.stderr, flush=True)  # noqa: T201

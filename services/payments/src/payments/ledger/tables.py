@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    LargeBinary,
     SmallInteger,
     Table,
     Text,
@@ -89,4 +90,35 @@ balances = Table(
     Column("currency", Text, primary_key=True),
     Column("phase", Text, primary_key=True),
     Column("amount_minor", BigInteger, nullable=False),
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("journal_id", Uuid, nullable=False),
+    Column("fingerprints", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("journal_id", name="seals_journal"),
+)
+
+seal_head = Table(
+    "seal_head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("last_number", BigInteger, nullable=False),
+    Column("last_hash", LargeBinary, nullable=False),
+    Column("settled", BigInteger, nullable=False),
+    Column("reached", BigInteger, nullable=False),
+    Column("reached_by", TransactionId),
+    CheckConstraint("id = 1", name="seal_head_one"),
+)
+
+seal_anchors = Table(
+    "seal_anchors",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("noted_at", DateTime(timezone=True), nullable=False),
+    Index("seal_anchors_noted", "noted_at"),
 )
