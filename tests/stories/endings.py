@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backbone.story import ending
-from backbone.story.chapters.people import MEMBER_ID, TRIALIST_ID
 from backbone.story.stage import Stage
 
 # What an event did is told in brackets: whether it came before or after another one of the same payment.
-_VARIES = (r" \([^)]*\)", r"\b[A-Z]{2}[0-9A-Z]{12}\b", r"\b[A-Z0-9]{8}-\d{4}\b", r"[\d.,]*\d")
+_DAY = r"\b\d{1,2} [A-Z][a-z]+ \d{4}\b"
+_VARIES = (_DAY, r"\bpo_\w+", r" \([^)]*\)", r"\b[A-Z]{2}[0-9A-Z]{12}\b", r"\b[A-Z0-9]{8}-\d{4}\b", r"[\d.,]*\d")
 # Providers promise no order. What was looked up, and what was planned, before all had come depends on it.
 _ON_THE_WAY = (" described a payment ", " planned the collection of a payment ")
 
@@ -45,8 +45,8 @@ class Ending:
                 item["title"]: item["state"] for lane in doors.owner.get("/v1/board")["lanes"] for item in lane["items"]
             },
             ledgers={
-                member: [(plain(line.words), line.amount_minor) for line in doors.ledger(member)[-2:]]
-                for member in (MEMBER_ID, TRIALIST_ID)
+                member: [(plain(line.words), line.amount_minor) for line in doors.ledger(member)[-len(month) :]]
+                for member, month in ending.MONTHS.items()
             },
             tasks=[_task(doors.owner.get(f"/v1/tasks/{each}")) for each in tasks]
             + [_history(doors.owner.pages(f"/v1/tasks/{cast.call}/history"))],

@@ -6,6 +6,7 @@ The command itself holds all that it says against what it saw; these tests hold 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from tests.stories.conftest import Told
 
@@ -33,6 +34,11 @@ SENTENCES = [
     r"unblocked the task Call Mark Stevens about failed payment",
     r"Maria Rossi completed the task Call Mark Stevens about failed payment with the outcome retry_now",
     r"Stripe .*success.* A\$110\.00 .*Mark Stevens",
+    r"GoCardless reported a late failure of a direct debit of A\$44\.00 for Mark Stevens because insufficient funds",
+    r"GoCardless .*confirmed.* A\$44\.00 .*Mark Stevens",
+    r"Stripe reported a refund of A\$50\.00 .*Mark Stevens",
+    r"Stripe reconciled payout po_\w+ of A\$[\d,.]+",
+    r"GoCardless reconciled payout PO\w+ of A\$[\d,.]+",
 ]
 STATES = {
     "ai.decision.logged": "Blocked",
@@ -66,9 +72,39 @@ def test_each_delivery_is_shown_with_its_answer(first: str, second: Told) -> Non
 
 def test_the_ledger_runs_on_from_month_to_month(first: str, second: Told) -> None:
     for told in (first, second.text):
-        lines = section(told, "The ledger of Mark Stevens", "The task")
+        lines = section(told, "The ledger of Mark Stevens", "The payout")
         amounts = [re.findall(r"-?A\$[\d.]+", line) for line in lines if "20" in line]
-        assert amounts == [["A$110.00", "A$110.00"], ["-A$110.00", "A$0.00"]]
+        assert amounts == [
+            ["A$10.00", "A$110.00", "A$110.00"],
+            ["-A$110.00", "A$0.00"],
+            ["A$4.00", "A$44.00", "A$44.00"],
+            ["-A$44.00", "A$0.00"],
+            ["A$44.00", "A$44.00"],
+            ["-A$44.00", "A$0.00"],
+            ["-A$50.00", "-A$50.00"],
+            ["A$50.00", "A$0.00"],
+        ]
+        words = [
+            "Invoice",
+            "Payment by card",
+            "Membership charge",
+            "Direct debit",
+            "Direct debit failed late",
+            "Refund",
+        ]
+        assert [word for word in words if not any(word in line for line in lines)] == []
+
+
+def test_every_payout_adds_up_to_a_tenth_of_a_cent(first: str, second: Told) -> None:
+    for told in (first, second.text):
+        text = "\n".join(section(told, "The ledger of Mark Stevens", "The task"))
+        payouts = re.split(r"The payout \w+ of ", text)[1:]
+        assert [payout.split("\n")[0].strip() for payout in payouts] == ["GoCardless", "Stripe", "GoCardless"]
+        for payout in payouts:
+            *lines, together, paid_out, left = [Decimal(amount) for amount in re.findall(r"A\$([\d.]+)", payout)]
+            assert together == paid_out
+            assert left == 0
+            assert len(lines) >= 2
 
 
 def test_the_board_has_ten_items_with_their_states(first: str, second: Told) -> None:
@@ -108,6 +144,7 @@ def test_the_log_verifies_and_the_delay_is_told(first: str, second: Told) -> Non
     for told in (first, second.text):
         assert re.search(r"median \d+ ms, longest \d+ ms \(\d+ events\)", told)
         assert re.search(r"payments verify: fine: \d+ journals", told)
+        assert re.search(r"payments rebuild --check: identical: \d+ inputs, \d+ journals", told)
         assert re.search(r"audit verify: fine: \d+ records, \d+ offsets accounted for", told)
 
 

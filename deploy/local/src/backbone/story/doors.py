@@ -174,6 +174,12 @@ class Doors:
             raise LocalError(f"payments does not know {reference}", self.billing.log)
         return shown
 
+    def payout(self, reference: str) -> dict[str, Any] | None:
+        """The payout that its provider knows by `reference`, with its lines."""
+        items = self.billing.get("/v1/payouts", reference=reference)["items"]
+        shown: dict[str, Any] | None = self.billing.get(f"/v1/payouts/{items[0]['id']}") if items else None
+        return shown
+
     def newest_record(self) -> int:
         """The seq of the newest audit record; 0 before the first."""
         items = self.billing.get("/v1/audit/records", limit=1)["items"]

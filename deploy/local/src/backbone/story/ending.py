@@ -14,12 +14,25 @@ from contracts.events import OperationalTaskUpdated, ProviderHealthReviewed
 from contracts.registry import type_of
 
 from backbone.faults import LocalError
-from backbone.story.chapters.people import AMOUNT_MINOR, MEMBER_ID, MEMBER_NAME, TRIAL_FEE_MINOR, TRIALIST_ID
+from backbone.story.chapters.people import (
+    AMOUNT_MINOR,
+    GRADING_MINOR,
+    MEMBER_ID,
+    MEMBER_NAME,
+    REFUND_MINOR,
+    TRIAL_FEE_MINOR,
+    TRIALIST_ID,
+)
 from backbone.story.shown import Line, Record
 from backbone.story.stage import Stage
 
+_PROVIDERS = {"stripe": "Stripe", "gocardless": "GoCardless"}
 Lines = Mapping[str, Sequence[Line]]
-_MONTHS = {MEMBER_ID: (AMOUNT_MINOR, -AMOUNT_MINOR), TRIALIST_ID: (TRIAL_FEE_MINOR, -TRIAL_FEE_MINOR)}
+# The month and its payment; the grading, its debit, what the bank took back and then paid; the refund and its payment.
+MONTHS = {
+    MEMBER_ID: (AMOUNT_MINOR, -AMOUNT_MINOR, *(GRADING_MINOR, -GRADING_MINOR) * 2, -REFUND_MINOR, REFUND_MINOR),
+    TRIALIST_ID: (TRIAL_FEE_MINOR, -TRIAL_FEE_MINOR),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +52,21 @@ class Before:
 
     @classmethod
     def of(cls, stage: Stage) -> Before:
-        return cls({member: stage.doors.ledger(member) for member in _MONTHS})
+        return cls({member: stage.doors.ledger(member) for member in MONTHS})
 
 
 def show(stage: Stage, before: Before) -> None:
     """Check and show the ending. Raises LocalError with the first claim that does not hold."""
     page, doors = stage.page, stage.doors
-    ledgers = {member: _settled(stage, before, member) for member in _MONTHS}
+    ledgers = {member: _settled(stage, before, member) for member in MONTHS}
     _wait_for_the_last_words(stage)
     _check_recorded_once(stage)
     page.board(doors.owner.get("/v1/board"))
     known = before.ledgers[MEMBER_ID]
-    page.ledger(MEMBER_NAME, balance(known), added(known, ledgers[MEMBER_ID]))
+    page.ledger(MEMBER_NAME, balance(known), added(known, ledgers[MEMBER_ID]), _gst(stage))
+    for reference in stage.cast.payouts:
+        payout = doors.payout(reference) or {}
+        page.payout(f"The payout {reference} of {_PROVIDERS[payout['provider']]}", payout)
     task = doors.billing.get(f"/v1/tasks/{stage.cast.call}")
     page.entries(f"The task: {task['title']}", history(doors.billing.pages(f"/v1/tasks/{stage.cast.call}/history")))
     incident = doors.operations.get(f"/v1/incidents/{stage.cast.incident}")
@@ -101,7 +117,9 @@ def told(stage: Stage) -> list[Record]:
     """The records of this story, in the order of the log: others may use the stack at the same time."""
     cast = stage.cast
     things = (cast.trial, cast.pickup, cast.comp_board, cast.call, cast.prevention, cast.hold, cast.incident)
-    names = {MEMBER_ID, TRIALIST_ID, *things, cast.pause, cast.replay} | {event.id for event in stage.happened}
+    names = {MEMBER_ID, TRIALIST_ID, *things, cast.pause, cast.replay, *cast.payouts} | {
+        event.id for event in stage.happened
+    }
     records = [stage.records[seq] for seq in sorted(stage.records)]
     return [one for one in records if any(name in json.dumps(one.event) for name in names - {""})]
 
@@ -128,9 +146,15 @@ def _settled(stage: Stage, before: Before, member: str) -> list[Line]:
 
     def complete(lines: list[Line]) -> bool:
         amounts = tuple(line.amount_minor for line in added(known, lines))
-        return amounts == _MONTHS[member] and balance(lines) == balance(known)
+        return amounts == MONTHS[member] and balance(lines) == balance(known)
 
     return stage.until(f"the ledger of {member} to show the month", lambda: stage.doors.ledger(member), complete)
+
+
+def _gst(stage: Stage) -> dict[str, int]:
+    """The GST inside each of Mark's invoices of this month, by their ids."""
+    shown = [stage.doors.known_payment(each)["invoice"] for each in (stage.cast.intent, stage.cast.grading)]
+    return {invoice["id"]: invoice["gst"]["amount_minor"] for invoice in shown if invoice}
 
 
 def _wait_for_the_last_words(stage: Stage) -> None:

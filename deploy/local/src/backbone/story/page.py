@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -71,15 +72,29 @@ class Page:
                 table.add_row(lane["lane"], item["title"], item["owner"], state, because)
         self._show(table)
 
-    def ledger(self, name: str, before: int, lines: Sequence[Line]) -> None:
-        """A member's ledger with running balance; what stood before is brought forward."""
+    def ledger(self, name: str, before: int, lines: Sequence[Line], gst: Mapping[str, int]) -> None:
+        """A member's ledger with running balance; what stood before is brought forward. `gst` is that of invoices."""
         table = self._table(f"The ledger of {name}", "effective in Sydney", "what")
-        table.add_column("amount", justify="right")
-        table.add_column("balance owed", justify="right")
+        for column in ("GST inside", "amount", "balance owed"):
+            table.add_column(column, justify="right")
         if before:
-            table.add_row("", "brought forward", "", money(before), style="dim")
+            table.add_row("", "brought forward", "", "", money(before), style="dim")
         for line in lines:
-            table.add_row(at(line.effective_at), line.words, money(line.amount_minor), money(line.balance_minor))
+            tax = None if line.payment_id else gst.get(line.invoice_id or "")
+            inside = "" if tax is None else money(tax)
+            amounts = (inside, money(line.amount_minor), money(line.balance_minor))
+            table.add_row(at(line.effective_at), line.words, *amounts)
+        self._show(table)
+
+    def payout(self, title: str, payout: Shown) -> None:
+        """A payout's lines, what they add up to, and what reached the bank."""
+        table = self._table(title, "line", "about")
+        table.add_column("amount", justify="right")
+        for line in payout["lines"]:
+            table.add_row(line["type"].replace("_", " "), line["source"] or "", tenths(line["amount_minor"]))
+        table.add_row("together", "", tenths(payout["listed_minor"]))
+        table.add_row("paid out", "", money(payout["amount"]["amount_minor"]))
+        table.add_row("not explained", "", money(payout["difference"]["amount_minor"]))
         self._show(table)
 
     def entries(self, title: str, entries: Iterable[tuple[datetime, str, str]]) -> None:
@@ -132,6 +147,12 @@ def _because(item: Shown) -> str:
 def at(moment: datetime) -> str:
     """A moment as the business says it."""
     return moment.astimezone(SYDNEY).strftime("%d %b %Y %H:%M")
+
+
+def tenths(minor: str) -> str:
+    """Australian dollars to a tenth of a cent."""
+    dollars = Decimal(minor) / 100
+    return f"{'-' if dollars < 0 else ''}A${abs(dollars):,.3f}"
 
 
 def money(minor: int) -> str:

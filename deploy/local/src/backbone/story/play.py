@@ -103,17 +103,18 @@ def _staged(stack: Stack, doors: Doors, console: Console, progress: Progress) ->
 
 
 def _verify(stack: Stack, console: Console, progress: Progress) -> None:
-    """Let payments and audit check what they keep, and show what they say."""
-    for service in ("payments", "audit"):
-        _verified(stack, service, console, progress)
+    """Let payments and audit check what they keep, payments derive all of it again, and show what they say."""
+    for service, command in (("payments", "verify"), ("payments", "rebuild --check"), ("audit", "verify")):
+        _verified(stack, service, command, console, progress)
 
 
-def _verified(stack: Stack, name: str, console: Console, progress: Progress) -> None:
+def _verified(stack: Stack, name: str, command: str, console: Console, progress: Progress) -> None:
     service = BY_NAME[name]
+    verb, *rest = command.split()
     # In a session of its own, so that Ctrl-C reaches this process alone.
     with subprocess.Popen(
-        service.command("verify"),
-        env=service.serving(stack.around, f"{name}-verify", 0),
+        [*service.command(verb), *rest],
+        env=service.serving(stack.around, f"{name}-{verb}", 0),
         cwd=stack.places.home,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -122,7 +123,7 @@ def _verified(stack: Stack, name: str, console: Console, progress: Progress) -> 
     ) as verifying:
         try:
             wait_for(
-                f"{name} to be verified",
+                f"{name} {command}",
                 partial(_ended, verifying),
                 limit_seconds=_VERIFY_LIMIT_SECONDS,
                 progress=progress,
@@ -132,8 +133,8 @@ def _verified(stack: Stack, name: str, console: Console, progress: Progress) -> 
         said, _ = verifying.communicate()
     told = " ".join(said.split("\n")).strip()
     if verifying.returncode != 0:
-        raise LocalError(f"{name} does not verify (exit code {verifying.returncode}): {told}")
-    console.print(f"python -m {name} verify: {told}", soft_wrap=True, markup=False)
+        raise LocalError(f"{name} {command} ends with exit code {verifying.returncode}: {told}")
+    console.print(f"python -m {name} {command}: {told}", soft_wrap=True, markup=False)
 
 
 def _ended(process: subprocess.Popen[str]) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from backbone.story.chapters import Step, front_desk, month, outage, recovery
+from backbone.story.chapters import Step, front_desk, month, outage, recovery, settling
 
 
 def steps() -> list[Step]:
     """All of it: what the demo plays to a person, and what the tests play while services are killed."""
-    return [*front_desk.steps(), *month.steps(), *outage.steps(), *recovery.steps()]
+    return [*front_desk.steps(), *month.steps(), *outage.steps(), *recovery.steps(), *settling.steps()]

@@ -34,6 +34,10 @@ class Cast:
     invoice: str = ""
     intent: str = ""
     debit: str = ""
+    grading_customer: str = ""
+    grading_mandate: str = ""
+    grading: str = ""
+    payouts: list[str] = field(default_factory=list)
     hold: str = ""
     trial: str = ""
     pickup: str = ""
@@ -160,4 +164,5 @@ class Stage:
         """The events of a delivery that are this story's: others may play with the same simulator."""
         cast = self.cast
         names = {cast.stripe_customer, cast.invoice, cast.intent, cast.gocardless_customer, cast.mandate, cast.debit}
+        names |= {cast.grading_customer, cast.grading_mandate, cast.grading, *cast.payouts}
         return sent.events if any(name in sent.body for name in names - {""}) else ()

@@ -75,7 +75,8 @@ def member_lines(entries: Iterable[Posted]) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _in_time(item: tuple[tuple[datetime, str, str], list[Posted]]) -> tuple[datetime, bool, str, str]:
-    """Order by effective time; in one instant what is owed comes before what pays it."""
+def _in_time(item: tuple[tuple[datetime, str, str], list[Posted]]) -> tuple[datetime, int, str, str]:
+    """Order by effective time; in one instant what is owed comes before what pays it, a refund before its payment."""
     (at, economic_key, currency), posted = item
-    return (at, sum(each.amount_minor for each in posted) < 0, economic_key, currency)
+    place = 2 if economic_key.startswith("refund_paid:") else int(sum(each.amount_minor for each in posted) < 0)
+    return (at, place, economic_key, currency)

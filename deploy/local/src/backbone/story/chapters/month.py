@@ -104,16 +104,19 @@ def arrives(stage: Stage, types: Sequence[str]) -> None:
 
 def customers_of(stage: Stage, member_id: str, provider: str) -> list[str]:
     """The references by which a provider knows a member, as payments has them."""
-    answer = stage.doors.billing.ask("GET", f"/v1/members/{member_id}/ledger")
-    customers = answer.json()["member"]["customers"] if answer.is_success else []
-    return [each["reference"] for each in customers if each["provider"] == provider]
+    return [each["reference"] for each in _customers(stage, member_id) if each["provider"] == provider]
 
 
 def keep_member(stage: Stage, member_id: str, name: str, provider: str, references: Sequence[str]) -> None:
-    """Tell payments a member's name and by which references a provider knows them."""
-    customers = [{"provider": provider, "reference": each} for each in references]
-    given = {"name": name, "customers": customers}
-    stage.doors.billing.call("PUT", f"/v1/members/{member_id}", json=given)
+    """Tell payments a member's name and by which references a provider knows them; other providers know the same."""
+    others = [each for each in _customers(stage, member_id) if each["provider"] != provider]
+    customers = [*others, *({"provider": provider, "reference": each} for each in references)]
+    stage.doors.billing.call("PUT", f"/v1/members/{member_id}", json={"name": name, "customers": customers})
+
+
+def _customers(stage: Stage, member_id: str) -> list[dict[str, str]]:
+    answer = stage.doors.billing.ask("GET", f"/v1/members/{member_id}/ledger")
+    return list(answer.json()["member"]["customers"]) if answer.is_success else []
 
 
 def task_with_key(stage: Stage, key: str) -> dict[str, Any] | None:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from backbone.faults import LocalError
 from backbone.story.chapters import Step
-from backbone.story.chapters.month import arrives, customers_of, keep_member, task_with_key
+from backbone.story.chapters.debits import debit, in_force, mandate_of
+from backbone.story.chapters.month import arrives, task_with_key
 from backbone.story.chapters.people import TRIAL_FEE_MINOR, TRIALIST_ID, TRIALIST_NAME
 from backbone.story.page import at, money
 from backbone.story.stage import Stage
@@ -36,9 +37,7 @@ def return_debit(stage: Stage) -> None:
     """Have Isla's debit made and returned."""
     doors, cast = stage.doors, stage.cast
     _introduce(stage)
-    links = {"mandate": cast.mandate}
-    wanted = {"amount": TRIAL_FEE_MINOR, "currency": "AUD", "description": "Trial month", "links": links}
-    cast.debit = _create(stage, "payments", **wanted)["id"]
+    cast.debit = debit(stage, cast.mandate, TRIAL_FEE_MINOR, "Trial month")
     for action in ("submit", "fail"):
         doors.control.post(f"/payments/{cast.debit}/actions", {"action": action})
     arrives(stage, ("payments.created", "payments.submitted", "payments.failed"))
@@ -144,35 +143,10 @@ def review(stage: Stage) -> None:
 
 def _introduce(stage: Stage) -> None:
     """Make Isla a customer of GoCardless with a mandate in force, and tell payments by which reference."""
-    known = customers_of(stage, TRIALIST_ID, _PROVIDER)
-    mandates = stage.doors.gocardless.get("/mandates", limit=500)["mandates"]
-    for mandate in mandates:
-        if mandate["links"]["customer"] in known and mandate["status"] == "active":
-            stage.cast.gocardless_customer, stage.cast.mandate = mandate["links"]["customer"], mandate["id"]
-            return
-    customer = _create(stage, "customers", given_name="Isla", family_name="Morgan", email="isla.morgan@example.com")
-    stage.cast.gocardless_customer = customer["id"]
-    account = _create(
-        stage,
-        "customer_bank_accounts",
-        account_holder_name=TRIALIST_NAME,
-        account_number="123456789",
-        branch_code="082-082",
-        country_code="AU",
-        links={"customer": customer["id"]},
-    )
-    keep_member(stage, TRIALIST_ID, TRIALIST_NAME, _PROVIDER, [*known, customer["id"]])
-    stage.page.tell("Maria Rossi", f"adds the member {TRIALIST_NAME}, customer {customer['id']}")
-    mandate = _create(stage, "mandates", scheme="becs", links={"customer_bank_account": account["id"]})
-    stage.cast.mandate = mandate["id"]
-    stage.doors.control.post(f"/mandates/{mandate['id']}/actions", {"action": "activate"})
-    arrives(stage, ("mandates.created", "mandates.submitted", "mandates.active"))
-
-
-def _create(stage: Stage, what: str, **fields: Any) -> dict[str, Any]:
-    """Make one thing at GoCardless, whose API names it in the request and in the answer."""
-    made: dict[str, Any] = stage.doors.gocardless.call("POST", f"/{what}", json={what: fields})[what]
-    return made
+    customer, mandate = mandate_of(stage, TRIALIST_ID, TRIALIST_NAME)
+    stage.cast.gocardless_customer, stage.cast.mandate = customer, mandate["id"]
+    if mandate["status"] != "active":
+        in_force(stage, mandate["id"])
 
 
 def _look(stage: Stage, status: str) -> None:
