@@ -19,6 +19,8 @@ from tests.bench.figures import COMPARED, PATHS, WHOLE, Name, PathName, PathResu
 from tests.bench.five_services import five_services
 from tests.bench.ingress import Ingress
 from tests.bench.lab import Lab, laboratory
+from tests.bench.ledger import Ledger
+from tests.bench.money import Delivery, Rebuilding, Verifying, Visible
 from tests.bench.processes import REPOSITORY
 from tests.bench.relay import Relay
 from tests.bench.stack import Stack, standing
@@ -32,8 +34,14 @@ FACTORIES: dict[PathName, Factory] = {
     "ingress": Ingress,
     "relay": Relay,
     "consumer": Consumer,
+    "ledger": Ledger,
     "end_to_end": EndToEnd,
+    "delivery": Delivery,
+    "visible": Visible,
+    "rebuild": Rebuilding,
+    "verify": Verifying,
 }
+"""Those of ours alone are warmed up by a round of their own."""
 
 ONCE: dict[PathName, Callable[[Stack], Awaitable[tuple[Round, Verdict]]]] = {
     "at_rest": resting,
@@ -56,7 +64,7 @@ async def measure(lab: Lab, console: Console, path: PathName, names: tuple[Name,
     """Every subject in turn, as often as there are rounds, so that a noisy minute hits all of them."""
     result = PathResult(path)
     with console.status(f"{path}: a round that nobody counts, to warm the servers up"):
-        await one_round(FACTORIES[path](lab, "ours" if path == "end_to_end" else "floor"))
+        await one_round(FACTORIES[path](lab, "floor" if path in COMPARED else "ours"))
     for number in range(1, rounds + 1):
         for name in names:
             with console.status(f"{path}: round {number} of {rounds}, {report.WORDS[name]}"):

@@ -53,10 +53,7 @@ class EndToEnd:
     async def run(self) -> Round:
         port, audit_port = ports.free_port(), ports.free_port()
         parts = ("http", "work", "relay", "consume")
-        keys = self._key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        told = {"stripe_webhook_secrets": SECRET, "token_public_keys": keys.decode()}
+        told = {"stripe_webhook_secrets": SECRET, "token_public_keys": self._public_key()}
         with ExitStack() as running:
             payments = running.enter_context(self._place.service("payments", port, *parts, **told))
             audit = running.enter_context(self._place.service("audit", audit_port, *parts))
@@ -91,7 +88,7 @@ class EndToEnd:
             await generator.says("done")
         self._accepted = [answer for answer in read_answers(self._out) if 200 <= answer[3] < 300]
         await self._all_recorded(connection, servers)
-        self._recorded = await recorded(connection)
+        self._recorded = await self._committed(connection)
         return self._figures(used)
 
     def _figures(self, used: list[Span]) -> Round:
@@ -117,6 +114,10 @@ class EndToEnd:
             notes=(_split("until the 2xx", answers), _split("from the 2xx to the audit record", after_answer)),
         )
 
+    def _public_key(self) -> str:
+        kind = serialization.PublicFormat.SubjectPublicKeyInfo
+        return self._key.public_key().public_bytes(serialization.Encoding.PEM, kind).decode()
+
     async def _add_members(self, url: str) -> None:
         key = self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -131,6 +132,10 @@ class EndToEnd:
                 }
                 answer = await client.put(f"/members/bench-{number}", json=member)
                 answer.raise_for_status()
+
+    async def _committed(self, connection: asyncpg.Connection) -> list[tuple[str, int]]:
+        """The provider's event id of everything that arrived at the end, and when that was committed."""
+        return await recorded(connection)
 
     async def _all_recorded(self, connection: asyncpg.Connection, servers: list[Measured]) -> None:
         async def there() -> bool:

@@ -9,14 +9,17 @@ from typing import Any, Literal, get_args
 
 Name = Literal["ours", "floor", "first_draft"]
 PathName = Literal[
-    "ingress", "relay", "consumer", "end_to_end", "at_rest", "gateway_read", "pause", "five_services", "board"
-]
+    "ingress", "relay", "consumer", "ledger", "end_to_end", "delivery", "visible", "rebuild", "verify",
+    "at_rest", "gateway_read", "pause", "five_services", "board",
+]  # fmt: skip
 PATHS: tuple[PathName, ...] = get_args(PathName)
-COMPARED: tuple[PathName, ...] = ("ingress", "relay", "consumer")
+COMPARED: tuple[PathName, ...] = ("ingress", "relay", "consumer", "ledger")
 """Paths with a floor and a first draft."""
 WHOLE: tuple[PathName, ...] = ("at_rest", "gateway_read", "pause", "five_services", "board")
 """What is measured once, on the whole stack, in this order."""
 UNITS: dict[PathName, str] = {
+    "ledger": "journals/s",
+    "verify": "entries/s",
     "at_rest": "MiB",
     "gateway_read": "reads/s",
     "pause": "pauses/s",
@@ -111,7 +114,7 @@ class Target:
         return low and (self.at_most is None or value <= self.at_most)
 
     def __str__(self) -> str:
-        unit = "ms" if self.what.endswith("_ms") else UNITS[self.path] if self.what == "ours" else "x"
+        unit = "ms" if self.what.endswith("_ms") else UNITS.get(self.path, "events/s") if self.what == "ours" else "x"
         words = self.what.removesuffix("_ms").replace("_", " ")
         return f"{words} {'>=' if self.at_most is None else '<='} {self.at_least or self.at_most or 0:g} {unit}"
 
@@ -125,6 +128,12 @@ TARGETS = (
     Target("consumer", "over_first_draft", at_least=8),
     Target("end_to_end", "p50_ms", at_most=25),
     Target("end_to_end", "p99_ms", at_most=100),
+    Target("ledger", "of_floor", at_least=0.4),
+    Target("ledger", "over_first_draft", at_least=8),
+    Target("delivery", "p99_ms", at_most=300),
+    Target("visible", "p99_ms", at_most=2_000),
+    Target("rebuild", "ours", at_least=1_000),
+    Target("verify", "ours", at_least=40_000),
     Target("at_rest", "ours", at_most=1.9 * 1024),
     Target("gateway_read", "p50_ms", at_most=4),
     Target("pause", "p99_ms", at_most=1_000),
