@@ -41,7 +41,7 @@ from payments.replays import http as replays_http
 from payments.replays import use_cases as replaying
 from payments.replays.jobs import Replays
 from payments.schema import SCHEMA
-from payments.settings import PaymentsSettings
+from payments.settings import PaymentsSettings, accounts_of
 from payments.settlement import http as settlement_http
 from payments.verify_command import verify
 from payments.worker import NAME, InputWork
@@ -60,7 +60,7 @@ def rules_of(settings: PaymentsSettings) -> Rules:
 
 def input_work(settings: PaymentsSettings) -> InputWork:
     """The work of applying inputs, by the rules of the settings."""
-    return InputWork(rules_of(settings), livemode=settings.livemode)
+    return InputWork(rules_of(settings), livemode=settings.livemode, accounts=accounts_of(settings))
 
 
 def _worker(runtime: Runtime[PaymentsSettings]) -> Part:
@@ -116,6 +116,7 @@ def _replays(runtime: Runtime[PaymentsSettings]) -> Part:
         retriers={NAME: input_work(settings).retry},
         pauses=pauses_of(runtime),
         livemode=settings.livemode,
+        accounts=accounts_of(settings),
     )
     return Replays(runtime.database, means)
 

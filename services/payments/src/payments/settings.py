@@ -20,6 +20,10 @@ class PaymentsSettings(Settings):
     livemode: bool = Field(
         False, description="Whether this set-up is live: GoCardless deliveries do not say, Stripe's must agree with it"
     )
+    stripe_accounts: str = Field(
+        "",
+        description="Connected accounts at Stripe whose money is ours, by commas; of others nothing is read",
+    )
     gocardless_api_url: HttpUrl = Field("https://api.gocardless.com", description="Where GoCardless objects are read")
     gocardless_access_token: SecretStr = Field(SecretStr(""), description="Reads GoCardless payments and mandates")
     stripe_api_url: HttpUrl = Field("https://api.stripe.com", description="Where Stripe objects are read")
@@ -55,6 +59,11 @@ class PaymentsSettings(Settings):
         if any(len(secret) < 16 for secret in split_secrets(value)):
             raise ValueError("every signing secret must have at least 16 characters")
         return value
+
+
+def accounts_of(settings: PaymentsSettings) -> frozenset[str]:
+    """The connected accounts at Stripe whose money is ours."""
+    return frozenset(each.strip() for each in settings.stripe_accounts.split(",") if each.strip())
 
 
 def split_secrets(value: SecretStr) -> tuple[str, ...]:

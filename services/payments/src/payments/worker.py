@@ -5,7 +5,7 @@ Several processes may run it: rows are claimed with SKIP LOCKED, groups are lock
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import orjson
 from chassis import dead_letters
@@ -28,12 +28,13 @@ class InputWork:
 
     name = NAME
 
-    def __init__(self, rules: Rules, *, livemode: bool) -> None:
+    def __init__(self, rules: Rules, *, livemode: bool, accounts: Collection[str] = ()) -> None:
         self._rules = rules
         self._livemode = livemode
+        self._accounts = accounts
 
     async def claim(self, tx: Transaction, limit: int) -> Claimed[Input]:
-        return await inputs.claim(tx.connection, limit, livemode=self._livemode)
+        return await inputs.claim(tx.connection, limit, livemode=self._livemode, accounts=self._accounts)
 
     async def handle(self, tx: Transaction, items: Sequence[Input]) -> None:
         await use_cases.apply(tx, items, self._rules)
@@ -50,7 +51,7 @@ class InputWork:
 
     async def retry(self, tx: Transaction, letter: DeadLetter) -> None:
         """Apply a dead letter's input again, at the end of all that came since. Raises what is still wrong with it."""
-        claimed = await inputs.again(tx.connection, letter.pointer, livemode=self._livemode)
+        claimed = await inputs.again(tx.connection, letter.pointer, livemode=self._livemode, accounts=self._accounts)
         for refused in claimed.refused:
             raise refused.error
         await use_cases.apply(tx, claimed.items, self._rules)

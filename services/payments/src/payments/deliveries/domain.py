@@ -45,6 +45,7 @@ class UnreadableReason(StrEnum):
     BAD_CURRENCY = "bad_currency"
     BAD_TIME = "bad_time"
     WRONG_MODE = "wrong_mode"
+    WRONG_ACCOUNT = "wrong_account"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ is taken. Rows that another worker has are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -212,7 +212,9 @@ class _Delivery:
 Input = EventInput | FetchedInput | CommandInput | RefoldInput | UnusableInput
 
 
-async def claim(connection: AsyncConnection, limit: int, *, livemode: bool) -> Claimed[Input]:
+async def claim(
+    connection: AsyncConnection, limit: int, *, livemode: bool, accounts: Collection[str] | None = None
+) -> Claimed[Input]:
     """Take rows of the queue in their order, each as what it turns out to be; their deliveries are locked."""
     rows = await _CLAIM.all(connection, {"limit": limit, "max_bytes": _CLAIM_MAX_BYTES})
     deliveries = {
@@ -220,13 +222,18 @@ async def claim(connection: AsyncConnection, limit: int, *, livemode: bool) -> C
         for row in rows
         if row.body is not None
     }
-    claimed = await _interpreted(connection, rows, deliveries, livemode=livemode)
+    claimed = await _interpreted(connection, rows, deliveries, livemode=livemode, accounts=accounts)
     left = len(rows) == limit or (rows and rows[0].claimed > len(rows))
     return replace(claimed, last=not left)
 
 
 async def interpreted(
-    connection: AsyncConnection, rows: Sequence[Any], *, livemode: bool, lock: bool = True
+    connection: AsyncConnection,
+    rows: Sequence[Any],
+    *,
+    livemode: bool,
+    accounts: Collection[str] | None = None,
+    lock: bool = True,
 ) -> Claimed[Input]:
     """The inputs that rows, of the queue or like them, stand for; those that cannot be used are refused.
 
@@ -238,18 +245,23 @@ async def interpreted(
         str(row.id): _Delivery(row.provider, bytes(row.body), row.traceparent)
         for row in (await found.all(connection, {"ids": ids}) if ids else ())
     }
-    return await _interpreted(connection, rows, deliveries, livemode=livemode)
+    return await _interpreted(connection, rows, deliveries, livemode=livemode, accounts=accounts)
 
 
 async def _interpreted(
-    connection: AsyncConnection, rows: Sequence[Any], deliveries: Mapping[str, _Delivery], *, livemode: bool
+    connection: AsyncConnection,
+    rows: Sequence[Any],
+    deliveries: Mapping[str, _Delivery],
+    *,
+    livemode: bool,
+    accounts: Collection[str] | None,
 ) -> Claimed[Input]:
     read = {key: read_items(each.provider, each.body, livemode=livemode) for key, each in deliveries.items()}
     fetched = await _fetched(connection, rows)
     claimed: list[Input] = []
     refused: list[Refused[Input]] = []
     for row in rows:
-        made = _input(row, deliveries, read, fetched, livemode=livemode)
+        made = _input(row, deliveries, read, fetched, livemode=livemode, accounts=accounts)
         if isinstance(made, Refused):
             refused.append(made)
         else:
@@ -257,7 +269,9 @@ async def _interpreted(
     return Claimed(claimed, refused)
 
 
-async def again(connection: AsyncConnection, pointer: str, *, livemode: bool) -> Claimed[Input]:
+async def again(
+    connection: AsyncConnection, pointer: str, *, livemode: bool, accounts: Collection[str] | None = None
+) -> Claimed[Input]:
     """Queue once more what a dead letter points to, and return it as it turns out to be now."""
     kind, _, place = pointer.partition("/")
     given: dict[str, Any] = {"id": place}
@@ -265,7 +279,7 @@ async def again(connection: AsyncConnection, pointer: str, *, livemode: bool) ->
         delivery_id, _, position = place.partition("/")
         given = {"id": delivery_id, "position": int(position)}
     (row,) = await _AGAIN[kind].all(connection, given)
-    claimed = await interpreted(connection, [row], livemode=livemode)
+    claimed = await interpreted(connection, [row], livemode=livemode, accounts=accounts)
     known = [await _recognised(connection, each) if isinstance(each, EventInput) else each for each in claimed.items]
     return Claimed(known, claimed.refused)
 
@@ -315,6 +329,7 @@ def _input(
     fetched: dict[str, tuple[Key, datetime, bytes]],
     *,
     livemode: bool,
+    accounts: Collection[str] | None,
 ) -> Input | Refused[Input]:
     if row.kind == "refold":
         return RefoldInput(row.id, Key.parse(row.subject))
@@ -323,7 +338,7 @@ def _input(
     delivery_id = str(row.delivery_id)
     delivery, event = bodies[delivery_id], read[delivery_id][row.position]
     if isinstance(event, ProviderEvent):
-        meaning = interpret(event, livemode=livemode)
+        meaning = interpret(event, livemode=livemode, accounts=accounts)
         if not isinstance(meaning, Unreadable):
             kind = {"alternative": AlternativeInput, "conflict": ConflictInput}.get(row.kind, EventInput)
             facts = meaning.facts if isinstance(meaning, Understood) else ()

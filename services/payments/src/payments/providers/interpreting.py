@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -21,7 +21,7 @@ from payments.collection.objects import (
     REFUND,
     Key,
 )
-from payments.deliveries.domain import ProviderEvent, Unreadable, UnreadableReason
+from payments.deliveries.domain import OWN_ACCOUNT, ProviderEvent, Unreadable, UnreadableReason
 from payments.providers.fields import Given, UnreadableError, object_or_none, text, text_or_none
 from payments.providers.gocardless import events as gocardless
 from payments.providers.gocardless import fetched as gocardless_fetched
@@ -67,12 +67,20 @@ class NotUnderstood:
 Interpretation = Understood | NotUnderstood | Unreadable
 
 
-def interpret(event: ProviderEvent, *, livemode: bool = False) -> Interpretation:
-    """Return the facts of an event. What is live tells nothing to a set-up that is not, and the other way round."""
+def interpret(
+    event: ProviderEvent, *, livemode: bool = False, accounts: Collection[str] | None = None
+) -> Interpretation:
+    """Return the facts of an event. What is live tells nothing to a set-up that is not, and the other way round.
+
+    `accounts` are the connected accounts at Stripe whose money is ours; None: whatever account there is.
+    """
     try:
         if event.identity.livemode is not livemode:
             kind = "live" if event.identity.livemode else "a test"
             raise UnreadableError(UnreadableReason.WRONG_MODE, f"the event is {kind}, this set-up is not")
+        ours = accounts is None or event.identity.account in {OWN_ACCOUNT, *accounts}
+        if not ours and event.identity.provider == "stripe":
+            raise UnreadableError(UnreadableReason.WRONG_ACCOUNT, "the event is of an account that is not ours")
         match event.identity.provider:
             case "stripe":
                 return _stripe(event)

@@ -6,7 +6,7 @@ run takes every savepoint back, whatever became of it: so it counts what a run w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -50,6 +50,7 @@ class Means:
     retriers: Mapping[str, Retrier]
     pauses: Pauses
     livemode: bool
+    accounts: Collection[str] = ()
 
 
 async def request(
@@ -182,7 +183,7 @@ async def _input(tx: Transaction, means: Means, item: Item) -> EventInput | str:
     """The event as an input; one that was applied before only adds its facts. What is wrong with it, otherwise."""
     kind = "alternative" if item.applied else "event"
     row = _Row(-item.number, kind, item.delivery_id, item.position, item.provider_event_id)
-    claimed = await inputs.interpreted(tx.connection, [row], livemode=means.livemode)
+    claimed = await inputs.interpreted(tx.connection, [row], livemode=means.livemode, accounts=means.accounts)
     for refused in claimed.refused:
         return describe(refused.error)
     (given,) = claimed.items
