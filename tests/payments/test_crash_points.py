@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from payments.main import service
@@ -19,6 +21,7 @@ from simulator import samples
 
 from tests.payments import standing
 from tests.payments.providers import SECRETS, Payments, card_payment, charge_succeeded, deliver, know_mark
+from tests.payments.pure import payloads, payloads_money
 from tests.payments.test_two_workers import work_off
 from tests.support.infrastructure import TemporaryDatabase
 from tests.support.services import running
@@ -92,6 +95,20 @@ async def pending(payments: Payments) -> int:
     return int(count)
 
 
+def everything(number: int) -> list[dict[str, Any]]:
+    """A month of all that is kept: payments, invoices, a refund, a dispute, a payout."""
+    at = datetime.now(UTC)
+    name = f"month-{number}"
+    given: dict[str, Any] = {"customer": "cus_mark", "amount_minor": 11_000, "at": at}
+    payout = payloads_money.payout(f"po_{number}", amount=4_000, at=int(at.timestamp()))
+    return [
+        *card_payment(name),
+        *samples.stripe_return(f"{name}-back", refunds=(5_000,), **given),
+        *samples.stripe_return(f"{name}-lost", verdict="lost", **given),
+        payloads.stripe_event("payout.created", payout, at=int(at.timestamp())),
+    ]
+
+
 async def test_a_worker_may_die_at_any_moment(payments: Payments, mortals: Mortals) -> None:
     await know_mark(payments)
     done = turns = delivered = 0
@@ -100,7 +117,8 @@ async def test_a_worker_may_die_at_any_moment(payments: Payments, mortals: Morta
         assert turns < TURNS_MAX
         if not await pending(payments):
             delivered += 1
-            assert await deliver(payments, *card_payment(f"month-{delivered}")) == [200] * 8
+            events = everything(delivered)
+            assert await deliver(payments, *events) == [200] * len(events)
         killed, _ = await mortals.run(turns, "worker")
         # What the dead had claimed is free once PostgreSQL has noticed; until then a worker may find nothing to do.
         done = not killed and not await pending(payments)
@@ -108,8 +126,11 @@ async def test_a_worker_may_die_at_any_moment(payments: Payments, mortals: Morta
     assert turns > 20
     await work_off(payments, 1)
     assert await pending(payments) == 0
-    cleared = "SELECT count(*), sum(amount_minor) FROM payments.ledger_entries WHERE account = '1200 clearing:stripe'"
-    assert await payments.rows(cleared) == [(delivered, delivered * 11_000)]
+    # Paid; paid and given back in part; paid, disputed with its fee, and lost; paid out.
+    cleared = "SELECT sum(amount_minor) FROM payments.ledger_entries WHERE account = '1200 clearing:stripe'"
+    assert await payments.rows(cleared) == [(delivered * (11_000 + 6_000 - 2_500 - 4_000),)]
+    posted = "SELECT economic_key FROM payments.journals GROUP BY 1 HAVING count(*) > 1 AND min(kind) <> 'correction'"
+    assert await payments.rows(posted) == []
     await standing.check(payments)
 
 
