@@ -234,12 +234,12 @@ def _retries(stage: Stage) -> list[dict[str, Any]]:
 
 
 def _until_asked(stage: Stage) -> None:
-    """Wait until the held retry has run. It is let go in steps, so time has to pass for it."""
+    """Wait until the held retry has run: asked and answered. It is let go in steps, so time has to pass for it."""
     for _ in range(_LOOKS_MAX):
         if _retries(stage):
-            return
+            break
         stage.advance(_CADENCE)
-    stage.until("the held retry to run", lambda: _retries(stage))
+    stage.until("the held retry to run", lambda: [call for call in _retries(stage) if call["ending"]])
 
 
 def _replayed(stage: Stage, replay: dict[str, Any]) -> dict[str, Any]:
