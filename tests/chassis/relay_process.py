@@ -115,5 +115,12 @@ def start(life: Life) -> ForkServerProcess:
     return process
 
 
+def warm_up() -> None:
+    """Have that server started: its imports take seconds, in which an event loop would stand still."""
+    process = _context.Process(target=int)
+    process.start()
+    process.join()
+
+
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__])

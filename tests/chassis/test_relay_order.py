@@ -24,7 +24,7 @@ from chassis import outbox
 from chassis.relay import Relay
 from sqlalchemy import text
 
-from tests.chassis.relay_process import Death, Life, Tally, start
+from tests.chassis.relay_process import Death, Life, Tally, start, warm_up
 from tests.chassis.relaying import SCHEMA, Ground, a_ground, an_event
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TemporaryDatabase
@@ -67,6 +67,7 @@ class Pack:
 @asynccontextmanager
 async def a_pack(ground: Ground, tally: Path) -> AsyncIterator[Pack]:
     pack = Pack(ground, tally)
+    await asyncio.to_thread(warm_up)
     keepers = [asyncio.create_task(pack.keep_one()) for _ in range(RELAYS)]
     try:
         yield pack
