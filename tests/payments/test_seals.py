@@ -14,6 +14,7 @@ import pytest
 from chassis.clock import BusinessClock
 from chassis.database import Database, create_engine
 from payments.ledger import seals, verification
+from payments.ledger.jobs import Sealer
 from payments.ledger.sealing import GENESIS, fingerprints, link
 from payments.ledger.verification import Report, Verifier
 
@@ -92,6 +93,19 @@ async def test_a_sealed_ledger_is_fine_and_says_where_its_chain_ends(ledger: Led
     assert (report.findings, report.journals, report.entries, report.sealed) == ([], 3, 6, 3)
     assert (await ledger.verified({3: report.last_hash})).findings == []
     assert await ledger.sealed() == 0
+
+
+async def test_the_services_sealer_seals_what_appears_and_then_rests(ledger: Ledger) -> None:
+    await ledger.sealed()
+    sealer = Sealer(ledger.database)
+    async with ledger.database.reading() as tx:
+        assert not await seals.behind(tx.connection)
+    assert await sealer.step() is False
+
+    await as_superuser(ledger.place, journal=THIRD[:-1] + "4")
+    assert await sealer.step() is True
+    assert await sealer.step() is False
+    assert (await ledger.verified()).sealed == 4
 
 
 DOUBLED = "UPDATE payments.ledger_entries SET amount_minor = 2 * amount_minor"

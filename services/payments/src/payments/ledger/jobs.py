@@ -22,5 +22,8 @@ class Sealer(Poller):
 
     async def step(self) -> bool:
         """Seal the next journals; False where there were none."""
+        async with self._database.reading() as tx:
+            if not await seals.behind(tx.connection):
+                return False
         async with self._database.transaction() as tx:
             return await seals.seal(tx.connection) > 0

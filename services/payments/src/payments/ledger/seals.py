@@ -25,8 +25,12 @@ from payments.ledger.sealing import GENESIS, fingerprints, link
 STEP_JOURNALS: Final = 2_000
 PAGE_SEALS: Final = 1_000
 _ANCHOR_EVERY: Final = timedelta(minutes=10)
-# Times are told in JSON as the session's time zone has them.
-_IN_UTC: Final = text("SELECT set_config('TimeZone', 'UTC', true)")
+# Times are told in JSON as the session's time zone has them. And a page is found by index, whatever was known of these
+# tables when its statement was planned: a plan that reads all of a long chain for a few journals is no plan.
+_PREPARE: Final = text(
+    "SELECT set_config('TimeZone', 'UTC', true), set_config('enable_hashjoin', 'off', true),"
+    " set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true)"
+)
 _ENTRIES: Final = (
     "(SELECT json_agg(e ORDER BY e.line)::text FROM payments.ledger_entries AS e WHERE e.journal_id = {0}) AS entries"
 )
@@ -71,6 +75,15 @@ _ANCHOR: Final = Statement(
       AND NOT EXISTS (SELECT FROM payments.seal_anchors WHERE noted_at > CAST(:fresh AS timestamptz))
     """
 )
+# Everything is settled a moment after it was sealed: the first comparison is all that an idle ledger costs.
+_BEHIND: Final = Statement(
+    """
+    SELECT h.settled < (SELECT coalesce(max(number), 0) FROM payments.journals)
+           OR h.last_number > coalesce((SELECT max(number) FROM payments.seal_anchors), 0)
+              AND NOT EXISTS (SELECT FROM payments.seal_anchors WHERE noted_at > CAST(:fresh AS timestamptz)) AS behind
+    FROM payments.seal_head AS h WHERE h.id = 1
+    """
+)
 _ANCHORS: Final = Statement("SELECT number, hash FROM payments.seal_anchors ORDER BY number")
 _PAGE: Final = f"""
 SELECT s.number, s.journal_id, s.fingerprints, s.hash, row_to_json(j)::text AS journal,
@@ -80,14 +93,21 @@ WHERE s.number > $1 ORDER BY s.number LIMIT {PAGE_SEALS}
 """
 
 
-async def in_utc(connection: AsyncConnection) -> None:
-    """Have this transaction read times as they are sealed."""
-    await connection.execute(_IN_UTC)
+async def prepare(connection: AsyncConnection) -> None:
+    """Have this transaction read times as they are sealed, and pages by index."""
+    await connection.execute(_PREPARE)
+
+
+async def behind(connection: AsyncConnection) -> bool:
+    """Whether there is something to seal or to note; asking writes nothing."""
+    await prepare(connection)
+    rows = await _BEHIND.all(connection, {"fresh": real_now() - _ANCHOR_EVERY})
+    return bool(rows[0].behind)
 
 
 async def seal(connection: AsyncConnection) -> int:
     """Seal what is committed and not sealed, so many journals at once; returns how many. 0 where others seal."""
-    await in_utc(connection)
+    await prepare(connection)
     turn = await _TURN.all(connection)
     if not turn:
         return 0

@@ -204,7 +204,7 @@ async def _whole(
 
 async def _begin(connection: AsyncConnection, report: Report) -> Row:
     """Look at every guard, and where the chain ends."""
-    await seals.in_utc(connection)
+    await seals.prepare(connection)
     standing = {(row.relation, row.name) for row in await _STANDING.all(connection)}
     for table, name in GUARDS:
         if (table, name) not in standing:
