@@ -10,6 +10,7 @@ from playwright.async_api import Browser, expect
 
 from tests.console.browsing import HEIGHTS, WIDTHS, Scheme, a_window
 from tests.console.staging import ARRIVAL, CALL, Stage
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.browser
 WEBHOOKS = "/board/items/payment-webhooks"
@@ -101,11 +102,15 @@ async def test_live_updates_show_what_has_changed_keep_the_focus_and_can_be_paus
         row = window.page.locator("#item-clarify-pickup-authority-for-alessandro")
         await row.focus()
         why = window.page.locator(".row", has=row).locator(".cell-why")
-        await expect(why).to_have_text("Overdue")
+
+        async def after_an_update() -> str:
+            await window.page.clock.fast_forward(15_000)
+            return await why.inner_text()
+
+        await eventually(after_an_update, lambda text: text == "Overdue")
         for task in stage.tasks.values():
             task["due_state"] = "upcoming"
-        await window.page.clock.fast_forward(15_000)
-        await expect(why).to_have_text("Open in Front desk, nobody has claimed it")
+        await eventually(after_an_update, lambda text: text == "Open in Front desk, nobody has claimed it")
         await expect(row).to_be_focused()
 
         pause = window.page.get_by_role("button", name="Pause updates")

@@ -239,11 +239,14 @@ async def _settle(tx: Transaction, means: Means, due: Due, request: Request, ans
     await store.answered(tx.connection, subject.payment_id, request.number, state, answer.told)
     if isinstance(answer, Accepted | Declined) and answer.show is not None:
         await write_together(tx.connection, *fetching.want([Fetch(answer.show, _FETCH_WHY, 0)]))
+    made = next((each for each in target.stored.made if each.number == request.number), None)
+    told_before = isinstance(answer, Unknown) and made is not None and made.state == "unknown"
     if plan.state != "calling":
         # Its facts were faster than its answer: the plan is another by now, and due when that says.
+        if not (told_before or isinstance(answer, NotMade)):
+            tx.emit(translate.updated(subject, change, plan, plan, answer.told))
         await due.settle(tx, plan.due_at)
         return
-    made = next((each for each in target.stored.made if each.number == request.number), None)
     hold = await _hold(tx, target)
     ended = _ended(answer, made, hold, now=tx.now)
     if ended is not None:
@@ -252,7 +255,7 @@ async def _settle(tx: Transaction, means: Means, due: Due, request: Request, ans
         _ask(tx, subject, plan, after, hold, zone=means.zone)
         await due.settle(tx, None)
         return
-    if not (isinstance(answer, Unknown) and made is not None and made.state == "unknown"):
+    if not told_before:
         tx.emit(translate.updated(subject, change, plan, plan, answer.told))
     await due.settle(tx, tx.now + domain.LOOK_AGAIN if isinstance(answer, Unknown) else None)
 
