@@ -18,6 +18,7 @@ import pytest
 from backbone import processes
 from backbone.stack import MARK
 from backbone.state import State
+from backbone.waiting import SILENT, wait_for
 
 LIMIT_SECONDS = 240
 
@@ -105,6 +106,18 @@ def stopped(command: Command) -> Command:
         command("down")
     assert command.running() == []
     return command
+
+
+def ready(command: Command) -> dict[str, Any]:
+    """The status, once every process says that it is ready: one that works hard may be a moment late."""
+    seen: dict[str, Any] = {}
+
+    def all_ready() -> bool:
+        seen.update(command.status())
+        return all(service["ready"] for service in seen["services"].values())
+
+    wait_for("every service to be ready", all_ready, limit_seconds=LIMIT_SECONDS, progress=SILENT)
+    return seen
 
 
 def left_alone(before: dict[str, int], after: dict[str, int]) -> set[str]:

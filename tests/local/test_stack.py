@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import stat
+from contextlib import suppress
 
 import httpx
 import jwt
 import psutil
 import pytest
 from backbone.catalogue import BY_NAME
-from backbone.health import is_ready
 from backbone.waiting import SILENT, wait_for
 
-from tests.local.conftest import LIMIT_SECONDS, Command, left_alone, pids, scalar
+from tests.local.conftest import LIMIT_SECONDS, Command, left_alone, pids, ready, scalar
 
 
 def test_status_has_the_form_that_others_read(backbone: Command) -> None:
-    status = backbone.status()
+    status = ready(backbone)
 
     assert status.keys() == {"postgres", "kafka", "services", "simulator", "webhook_secrets"}
     assert status["postgres"].keys() == {"admin_url", "services"}
@@ -36,7 +36,6 @@ def test_status_has_the_form_that_others_read(backbone: Command) -> None:
             "ready": True,
         }
         assert service["ready"]
-        assert is_ready(service["url"])
 
 
 def test_secrets_are_the_owners_alone(backbone: Command) -> None:
@@ -110,8 +109,8 @@ def test_more_processes_of_a_service_and_fewer_again(backbone: Command) -> None:
 
 
 def test_a_service_that_died_is_started_and_the_others_are_left_alone(backbone: Command) -> None:
-    before = backbone.status()
-    psutil.Process(before["services"]["audit"]["pid"]).kill()
+    before = pids(backbone.status())
+    psutil.Process(before["audit-1"]).kill()
     wait_for(
         "audit to be gone",
         lambda: backbone.status()["services"]["audit"]["pid"] is None,
@@ -122,10 +121,7 @@ def test_a_service_that_died_is_started_and_the_others_are_left_alone(backbone: 
 
     backbone("up")
 
-    after = backbone.status()
-    assert after["services"]["audit"]["ready"]
-    assert after["services"]["audit"]["pid"] != before["services"]["audit"]["pid"]
-    assert after["services"]["payments"] == before["services"]["payments"]
+    assert left_alone(before, pids(ready(backbone))) == before.keys() - {"audit-1"}
 
 
 def test_a_service_whose_settings_changed_starts_anew(backbone: Command) -> None:
@@ -155,24 +151,35 @@ def test_a_token_opens_what_its_role_may_see(backbone: Command) -> None:
     token = backbone("token", "--role", "billing", "--for", "payments").stdout.strip()
     payments = backbone.status()["services"]["payments"]["url"]
     asked = f"{payments}/payments?reference=none"
-    assert httpx.get(asked).status_code == 401
-    assert httpx.get(asked, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    assert answered(asked) == 401
+    assert answered(asked, token) == 200
 
 
 def test_a_token_without_a_service_is_one_for_the_gateway_and_says_who_acts(backbone: Command) -> None:
     token = backbone("token", "--role", "billing").stdout.strip()
     services = backbone.status()["services"]
-    asked = {"Authorization": f"Bearer {token}"}
-    assert httpx.get(f"{services['gateway']['url']}/v1/payments?reference=none", headers=asked).status_code == 200
+    through_the_door = f"{services['gateway']['url']}/v1/payments?reference=none"
+    assert answered(through_the_door, token) == 200
     # What staff show to the gateway opens nothing behind it.
-    assert httpx.get(f"{services['payments']['url']}/payments?reference=none", headers=asked).status_code == 401
+    assert answered(f"{services['payments']['url']}/payments?reference=none", token) == 401
     coach = backbone("token", "--role", "coach").stdout.strip()
-    refused = httpx.get(
-        f"{services['gateway']['url']}/v1/payments?reference=none", headers={"Authorization": f"Bearer {coach}"}
-    )
-    assert refused.status_code == 403
+    assert answered(through_the_door, coach) == 403
     claims = jwt.decode(token, options={"verify_signature": False})
     assert (claims["sub"], claims["name"], claims["roles"]) == ("maria-rossi", "Maria Rossi", ["billing"])
+
+
+def answered(url: str, token: str | None = None) -> int:
+    """The status of the answer of somebody who has time for one: who is too busy says so first, or nothing."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    statuses: list[int] = []
+
+    def told() -> bool:
+        with suppress(httpx.TransportError):
+            statuses.append(httpx.get(url, headers=headers, timeout=10, trust_env=False).status_code)
+        return bool(statuses) and statuses[-1] < 500
+
+    wait_for(f"an answer of {url}", told, limit_seconds=60, progress=SILENT)
+    return statuses[-1]
 
 
 def test_the_clock_moves_for_everybody_and_keeps_its_place(backbone: Command) -> None:
@@ -184,7 +191,7 @@ def test_the_clock_moves_for_everybody_and_keeps_its_place(backbone: Command) ->
 def test_logs_of_a_service_and_of_one_process(backbone: Command) -> None:
     assert backbone("logs", "payments", "--lines", "1").stdout.strip()
     assert backbone("logs", "payments-1").stdout.strip()
-    assert "database system is ready" in backbone("logs", "postgres").stdout
+    assert "database system is ready" in backbone("logs", "postgres", "--lines", "100000").stdout
     assert "these have: " in backbone("logs", "kiosk", code=1).stderr
 
 
@@ -196,8 +203,7 @@ async def test_everything_killed_comes_back_with_the_data(backbone: Command) -> 
 
     backbone("up")
 
-    after = backbone.status()
-    assert all(service["ready"] for service in after["services"].values())
+    after = ready(backbone)
     assert await scalar(after["postgres"]["admin_url"], "SELECT value FROM kept") == 7
     assert after["webhook_secrets"] == before["webhook_secrets"]
 

@@ -12,7 +12,7 @@ from backbone.kafka import Broker, serves
 from backbone.postgres import Cluster
 from backbone.waiting import SILENT, wait_for
 
-from tests.local.conftest import Command, scalar, servers_on
+from tests.local.conftest import Command, ready, scalar, servers_on
 
 
 def test_down_may_be_repeated(stopped: Command) -> None:
@@ -63,9 +63,7 @@ async def test_servers_that_are_given_are_used_and_left_alone(private_postgres: 
         }
         command("up")
         try:
-            status = command.status()
-            assert status["postgres"]["admin_url"] == private_postgres.admin_url
-            assert all(service["ready"] for service in status["services"].values())
+            assert ready(command)["postgres"]["admin_url"] == private_postgres.admin_url
             assert servers_on(command.home) == []
         finally:
             command("reset", "--yes")

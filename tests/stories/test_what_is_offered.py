@@ -22,7 +22,7 @@ def fetched(reader: Reader, command: str) -> dict[str, Any]:
     assert program == "curl"
     url = words.pop()
     headers = dict([words[1].split(": ", 1)]) if words[0] == "-sH" else {}
-    document: dict[str, Any] = httpx.get(url, headers=headers, trust_env=False).raise_for_status().json()
+    document: dict[str, Any] = httpx.get(url, headers=headers, timeout=60, trust_env=False).raise_for_status().json()
     return document
 
 
