@@ -105,9 +105,10 @@ async def test_the_projection_finds_what_the_log_holds_however_far_behind_it_is(
             return [row.seq for row in rows]
 
     assert await found() == []
-    assert await projection.step()
+    await projection.step()
     assert await found() == [5, 4, 3, 2, 1]
     assert not await projection.step()
+    assert await found() == [5, 4, 3, 2, 1]
     await log.holds(*some_events(2, "more"))
-    assert await projection.step()
+    await projection.step()
     assert await found() == [7, 6, 5, 4, 3, 2, 1]

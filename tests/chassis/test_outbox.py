@@ -8,7 +8,9 @@ from functools import partial
 import asyncpg
 import pytest
 from backbone.postgres import Cluster
+from chassis import outbox
 from chassis.outbox import OUTBOX_STORAGE
+from chassis.sql import write_together
 from chassis.transaction import EVENT_MAX_BYTES
 
 from tests.chassis.relaying import SCHEMA, Ground, a_ground, an_event, running
@@ -30,6 +32,16 @@ async def test_events_of_one_transaction_keep_their_order(ground: Ground) -> Non
     rows = [an_event(f"pay_{number % 7}") for number in range(500)]
     await ground.write(rows)
     await ground.write([])
+
+    assert await ground.waiting() == [row.event_id for row in rows]
+
+
+async def test_events_that_were_written_with_all_else_are_not_written_again(ground: Ground) -> None:
+    rows = [an_event(f"pay_{number}") for number in range(3)]
+    async with ground.database.engine.begin() as connection:
+        await write_together(connection, *outbox.tell(SCHEMA, rows[:2]))
+        await write_together(connection, *outbox.tell(SCHEMA, rows[:2]))
+        await outbox.insert(connection, SCHEMA, rows)
 
     assert await ground.waiting() == [row.event_id for row in rows]
 

@@ -74,7 +74,7 @@ class Projection(Poller):
         self._database = database
 
     async def step(self) -> bool:
-        """Project the next records; False when there are none or another process has the turn."""
+        """Project the next records; False once there are no more, or where another process has the turn."""
         async with self._database.reading() as tx:
             if not (await tx.connection.execute(_BEHIND)).scalar_one():
                 return False
@@ -87,7 +87,7 @@ class Projection(Poller):
             if until is None:
                 return False
             await self._mark_sensitive(tx, after, until)
-            return True
+            return bool(until - after >= _STEP_RECORDS)
 
     async def _mark_sensitive(self, tx: Transaction, after: int, until: int) -> None:
         """Note which of the records behind `after` somebody has to review."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
+from chassis import outbox
 from chassis.clock import real_now
 from chassis.ids import new_id
 from chassis.transaction import Cause, Draft, Transaction
@@ -15,6 +16,7 @@ from contracts.events import AuditEventRecorded
 from audit import store
 from audit.domain import Entry, Gap, Recorded, Settled, Technical, Unreadable, first_offsets, settle, tallies
 from audit.store import Head
+from audit.tables import SCHEMA
 
 log = structlog.get_logger()
 
@@ -36,13 +38,13 @@ async def append(
     The head is locked, so that sequence numbers have no gaps and no late arrivals.
     """
     settled, at = settle(records, head.known, last_seq=head.last_seq), real_now()
+    _tell(tx, settled.recorded, at)
     account = store.cover(tallies(settled, gaps), first_offsets(records, gaps))
-    await store.append(tx.connection, settled.recorded, *account, at=at)
+    await store.append(tx.connection, settled.recorded, *account, *outbox.tell(SCHEMA, tx.outgoing), at=at)
     await store.quarantine(tx.connection, settled.unreadable, settled.recorded, at=at)
     await store.keep_conflicts(tx.connection, settled.conflicts, at=at)
     await store.keep_gaps(tx.connection, gaps, at=at)
     _raise_alarms(settled, gaps)
-    _tell(tx, settled.recorded, at)
     return settled.recorded
 
 

@@ -11,7 +11,7 @@ has mended the reason and calls `unpark`. Tested in tests/chassis/test_outbox.py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.sql import Statement
+from chassis.sql import Part, Write, write_together
 from chassis.transaction import EVENT_MAX_BYTES, Outgoing
 
 OUTBOX_STORAGE: Final = {
@@ -109,32 +109,45 @@ def outbox_table(metadata: MetaData) -> Table:
 
 
 @cache
-def _insert_into(schema: str) -> Statement:
-    return Statement(
+def _insert_into(schema: str) -> Part:
+    return Part(
         f"""
-        INSERT INTO {schema}.outbox (event_id, topic, key, value)
-        SELECT event_id, topic, key, value
-        FROM unnest(
-            CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:vals AS bytea[])
-        ) WITH ORDINALITY AS given (event_id, topic, key, value, position)
-        ORDER BY position
+        outbox_rows AS (
+            INSERT INTO {schema}.outbox (event_id, topic, key, value)
+            SELECT event_id, topic, key, value
+            FROM unnest(
+                CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:vals AS bytea[])
+            ) WITH ORDINALITY AS given (event_id, topic, key, value, position)
+            ORDER BY position
+        )
         """
+    )
+
+
+def tell(schema: str, rows: Sequence[Outgoing]) -> Iterator[Write]:
+    """Put the events of one transaction that are not there yet into the outbox, in their order.
+
+    For whoever writes together: what is emitted later is written by itself, when the transaction ends.
+    """
+    fresh = [row for row in rows if not row.written]
+    if not fresh:
+        return
+    for row in fresh:
+        row.written = True
+    yield (
+        _insert_into(schema),
+        {
+            "ids": [row.event_id for row in fresh],
+            "topics": [row.topic for row in fresh],
+            "keys": [row.key for row in fresh],
+            "vals": [row.value for row in fresh],
+        },
     )
 
 
 async def insert(connection: AsyncConnection, schema: str, rows: Sequence[Outgoing]) -> None:
     """Write the events of one transaction, in their order, in one statement."""
-    if not rows:
-        return
-    await _insert_into(schema).all(
-        connection,
-        {
-            "ids": [row.event_id for row in rows],
-            "topics": [row.topic for row in rows],
-            "keys": [row.key for row in rows],
-            "vals": [row.value for row in rows],
-        },
-    )
+    await write_together(connection, *tell(schema, rows))
 
 
 async def measure(connection: AsyncConnection, schema: str) -> OutboxState:

@@ -62,14 +62,15 @@ class Draft(Generic[P]):
     topic: Topic | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
-    """One row for the outbox."""
+    """One row for the outbox; `written` once a statement of its transaction has put it there."""
 
     event_id: str
     topic: str
     key: str
     value: bytes
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)

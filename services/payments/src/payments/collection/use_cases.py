@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from chassis import outbox
 from chassis.clock import real_now
 from chassis.ids import new_id
 from chassis.sql import Write, read_together, write_together
@@ -46,6 +47,7 @@ from payments.members.store import Customer
 from payments.numbering import store as numbering
 from payments.numbering.store import Kind, Numbered
 from payments.recovery import use_cases as recovery
+from payments.schema import SCHEMA
 from payments.settlement import store as settlement
 
 _LOCK_ATTEMPTS: Final = 5
@@ -167,6 +169,7 @@ async def _apply_all(
         *numbering.number([one for each in given for one in _numbered(each)], rules.policy),
         queue.done(given),
         *more,
+        *outbox.tell(SCHEMA, tx.outgoing),
     )
     await settlement.save(tx.connection, batch.settled, ids.payment, payout_ids)
     await queue.processed(tx.connection, given)

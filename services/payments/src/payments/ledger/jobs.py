@@ -21,9 +21,9 @@ class Sealer(Poller):
         self._database = database
 
     async def step(self) -> bool:
-        """Seal the next journals; False where there were none."""
+        """Seal the next journals; False once there are no more: a moment of business is sealed in one go."""
         async with self._database.reading() as tx:
             if not await seals.behind(tx.connection):
                 return False
         async with self._database.transaction() as tx:
-            return await seals.seal(tx.connection) > 0
+            return await seals.seal(tx.connection) >= seals.STEP_JOURNALS
