@@ -25,9 +25,14 @@ _ZERO_DECIMAL: Final = frozenset(
 _THREE_DECIMAL: Final = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
 
 
+def decimals_of(currency: str) -> int:
+    """How many decimals an amount in this currency has."""
+    return 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
+
+
 def in_words(amount_minor: int, currency: str) -> str:
     """An amount as an owner reads it: `A$110.00`, `-A$5.00`, `¥` amounts without decimals as `JPY 500`."""
-    decimals = 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
+    decimals = decimals_of(currency)
     whole, part = divmod(abs(amount_minor), 10**decimals)
     digits = f"{whole:,}.{part:0{decimals}d}" if decimals else f"{whole:,}"
     symbol = _SYMBOLS.get(currency, f"{currency} ")

@@ -102,7 +102,8 @@ class PaymentUpdated(Payload):
 class InvoiceUpdated(Payload):
     """An invoice was issued or its state changed. `implied` ones stand for a payment that came without an invoice.
 
-    `change`: issued, paid, reopened, voided, matched.
+    `change`: issued, paid, reopened, voided, matched; and what staff decided about it: written off, paid outside (all
+    providers), paid from credit, reinstated (a decision was a mistake). `journal_ids` are what a decision posted.
     """
 
     change: Change
@@ -112,6 +113,7 @@ class InvoiceUpdated(Payload):
     gst: Money
     member: Named | None = None
     due: date | None = None
+    journal_ids: tuple[str, ...] = ()
 
 
 @event_type(
@@ -125,7 +127,8 @@ class InvoiceUpdated(Payload):
 class PayoutDescribed(Payload):
     """A payout was described by its provider, without an event of the provider's telling it.
 
-    `change`: described, reconciled (its lines explain it), left unexplained. `difference` is what it is more than its
+    `change`: described, reconciled (its lines explain it), left unexplained, banked (staff found it on the bank's
+    statement). `difference` is what it is more than its
     lines, rounded once; null while they are not known, and where they explain it.
     """
 
@@ -263,3 +266,59 @@ class ReplayUpdated(Payload):
     provider: Provider | None = None
     incident_id: str | None = None
     dry_run: Flag = False
+
+
+@event_type(
+    "period.closed",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="period",
+    sentence="{actor} closed the books of {body.words} and of everything before{reason: because {}}",
+)
+class PeriodClosed(Payload):
+    """A period of the ledger was closed, for good: what is learnt of it later counts in the first open day."""
+
+    period: str
+    words: str
+    ends_on: date
+
+
+@event_type(
+    "payment_match.updated",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="payment_match",
+    sentence="{actor} {body.change} that a payment{body.amount: of {}} is from {body.member}"
+    "{body.invoice: and pays invoice {}}{reason: because {}}",
+)
+class PaymentMatchUpdated(Payload):
+    """Somebody says whose a payment is that nobody knew. It holds once somebody else has agreed.
+
+    `change`: proposed, agreed, denied, withdrew.
+    """
+
+    change: Change
+    payment: Referenced
+    member: Named
+    amount: Money | None = None
+    invoice: str | None = None
+
+
+@event_type(
+    "refund_request.updated",
+    version=1,
+    topic=PAYMENTS_EVENTS,
+    entity="refund_request",
+    sentence="{actor} {body.change} a refund of {body.amount}{body.member: to {}}{reason: because {}}",
+)
+class RefundRequestUpdated(Payload):
+    """A refund that staff asked for. What it moves stands with the refund that the provider makes of it.
+
+    `change`: asked for, made (the provider has it), lost the answer about, could not make.
+    """
+
+    change: Change
+    payment: Referenced
+    amount: Money
+    member: Named | None = None
+    refund: str | None = None

@@ -18,6 +18,8 @@ from chassis.worker import Worker
 
 from payments import measures, tables
 from payments.booking import policy_of
+from payments.books import http as books_http
+from payments.books.export_command import export
 from payments.collection import http as collection_http
 from payments.collection.fetching import Fetcher
 from payments.collection.use_cases import Rules
@@ -143,6 +145,7 @@ service = Service(
     PaymentsSettings,
     metadata=tables.metadata,
     routers=[
+        books_http.router,
         collection_http.router,
         deliveries_http.router,
         members_http.router,
@@ -170,7 +173,7 @@ service = Service(
         _replays,
     ],
     measures=_measures,
-    commands={"verify": verify, "rebuild": rebuild},
+    commands={"verify": verify, "rebuild": rebuild, "export": export},
 )
 
 

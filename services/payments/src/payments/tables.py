@@ -9,6 +9,7 @@ from chassis.outbox import outbox_table
 from chassis.positions import positions_table
 from chassis.verifications import verifications_table
 
+from payments.books import tables as books
 from payments.collection import tables as collection
 from payments.deliveries import tables as deliveries
 from payments.holds import tables as holds
@@ -28,6 +29,7 @@ idempotency_keys = idempotency_table(metadata)
 verifications = verifications_table(metadata)
 
 __all__ = [
+    "books",
     "collection",
     "dead_letters",
     "deliveries",

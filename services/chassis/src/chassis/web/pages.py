@@ -62,6 +62,10 @@ class PageRequest:
         items = list(rows[: self.limit])
         return Listed(items=items, next=_cursor(key(items[-1])) if len(rows) > self.limit else None)
 
+    def cursor_of(self, key: int | str | UUID) -> str:
+        """The cursor of the page after this key, for a list that is answered otherwise than as JSON."""
+        return _cursor(key)
+
     def _key(self) -> int | str | None:
         if self.cursor is None:
             return None

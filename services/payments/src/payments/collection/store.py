@@ -39,6 +39,8 @@ INSERT INTO payments.provider_objects AS held (key) SELECT key FROM named ORDER 
 ON CONFLICT (key) DO UPDATE SET key = held.key WHERE false
 """
 _LOCK = Statement(f"WITH named AS (SELECT key FROM unnest(CAST(:keys AS text[])) AS key) {_LOCK_KEYS}")
+# Nobody closes a period while something is posted, and whoever does waits before any object is locked.
+_OPEN_BOOKS = "SELECT pg_advisory_xact_lock_shared(hashtextextended('payments.books', 0))"
 # What the group is, from key to fact to key (customers belong to nobody's group), and the locks on all of it.
 _LOCK_GROUP = Statement(
     f"""
@@ -49,8 +51,8 @@ _LOCK_GROUP = Statement(
         JOIN payments.fact_names AS one ON one.key = reached.key
         JOIN payments.fact_names AS other ON other.fact_id = one.fact_id
         WHERE split_part(other.key, '/', 3) <> 'customer'
-    ), named AS MATERIALIZED (
-        SELECT key COLLATE "C" FROM unnest(CAST(:wanted AS text[])) AS key
+    ), books AS MATERIALIZED ({_OPEN_BOOKS} AS held), named AS MATERIALIZED (
+        SELECT key COLLATE "C" FROM books, unnest(CAST(:wanted AS text[])) AS key
         UNION
         SELECT other.key FROM reached
         JOIN payments.fact_names AS one ON one.key = reached.key

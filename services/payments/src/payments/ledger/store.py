@@ -36,13 +36,16 @@ _POST = Part(
     posted_journals AS (
         INSERT INTO payments.journals
             (id, source, source_key, economic_key, subject, kind, words, effective_at, effective_on, recorded_at,
-             reverses, caused_by, payment_id, invoice_id, member_id)
-        SELECT * FROM unnest(
+             reverses, caused_by, payment_id, invoice_id, member_id, accounted_on)
+        SELECT told.*, CASE WHEN told.effective_on <= closed.through THEN closed.through + 1 END
+        FROM (SELECT max(ends_on) AS through FROM payments.periods) AS closed, unnest(
             CAST(:ids AS uuid[]), CAST(:sources AS text[]), CAST(:source_keys AS text[]),
             CAST(:economic_keys AS text[]), CAST(:subjects AS text[]), CAST(:kinds AS text[]), CAST(:words AS text[]),
             CAST(:effective_at AS timestamptz[]), CAST(:effective_on AS date[]), CAST(:recorded_at AS timestamptz[]),
             CAST(:reverses AS uuid[]), CAST(:caused_by AS uuid[]), CAST(:payments AS uuid[]),
             CAST(:invoices AS uuid[]), CAST(:members AS text[]))
+            AS told (id, source, source_key, economic_key, subject, kind, words, effective_at, effective_on,
+                     recorded_at, reverses, caused_by, payment_id, invoice_id, member_id)
     ), posted_entries AS (
         INSERT INTO payments.ledger_entries (journal_id, line, account, currency, amount_minor, phase, tax_code)
         SELECT * FROM unnest(

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import UserDefinedType
@@ -53,6 +54,8 @@ journals = Table(
     Column("words", Text, nullable=False),
     Column("effective_at", DateTime(timezone=True), nullable=False),
     Column("effective_on", Date, nullable=False),
+    # The day on which it counts, where its own was closed before; null: its own.
+    Column("accounted_on", Date),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     Column("reverses", Uuid, ForeignKey("journals.id")),
     Column("caused_by", Uuid),
@@ -64,6 +67,7 @@ journals = Table(
     CheckConstraint("kind IN ('original', 'reversal', 'correction')", name="journals_kind"),
     Index("journals_payment", "payment_id", "number"),
     Index("journals_subject", "subject"),
+    Index("journals_accounted", text("coalesce(accounted_on, effective_on)"), "number"),
 )
 
 ledger_entries = Table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,8 @@ from payments.collection.domain import Policy
 Kind = Literal["event", "alternative", "conflict", "fetched", "refold", "command"]
 PUT_MEMBER: Final = "put_member"
 """The command that keeps a member; every other command's body is `{"facts": [...]}`, facts as they are stored."""
+CLOSE_PERIOD: Final = "close_period"
+"""The command that closes a period: it makes no facts, and says from which number on nothing counts before its end."""
 
 _NUMBER: Final = Part(
     """
@@ -97,6 +99,17 @@ async def record_member(tx: Transaction, member_id: str, name: str, customers: S
     await write_together(
         tx.connection,
         keep_command(tx, command_id, PUT_MEMBER, body, None),
+        *number([Numbered("command", command_id=command_id)], None),
+    )
+
+
+async def record_close(tx: Transaction, period: str, ends_on: date) -> None:
+    """Keep and number the command that closes a period. The caller holds the books' lock alone."""
+    command_id = new_id()
+    body = {"facts": [], "words": "closed", "period": period, "ends_on": ends_on.isoformat()}
+    await write_together(
+        tx.connection,
+        keep_command(tx, command_id, CLOSE_PERIOD, body, None),
         *number([Numbered("command", command_id=command_id)], None),
     )
 
