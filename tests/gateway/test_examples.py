@@ -17,14 +17,14 @@ import pytest_asyncio
 from chassis.ids import new_id
 from chassis.web.problems import MEDIA_TYPE
 
-from tests.gateway.replay import books, incidents, money, prepared
+from tests.gateway.replay import books, incidents, money, prepared, staff
 from tests.gateway.replay.calls import AT_THE_DOOR, BEFORE, GENERALLY, MAKERS, Call
 from tests.gateway.replay.world import DATABASES, World, a_world
 from tests.gateway.test_document import DOCUMENT, operations, problems_of, validator
 from tests.support.eventually import eventually
 from tests.support.infrastructure import Databases
 
-PREPARED = (prepared, money, books, incidents)
+PREPARED = (prepared, money, books, staff, incidents)
 WHERE = "tests/gateway/replay"
 
 

@@ -179,24 +179,29 @@ class Recovery:
 
     async def completes(self, payment_id: str, outcome: str, *, twice: bool = True) -> None:
         """Maria completes the recovery task."""
-        task = TaskState(
-            id=new_id(),
-            kind="payment_recovery",
-            title="Call Mark Stevens about failed payment",
-            queue="Billing",
-            state="completed",
-            priority="normal",
-            owner=_MARIA,
-            outcome=TaskOutcome(code=outcome),
-            source=TaskSource(
-                workflow=Workflow(name="payment_collection", id=payment_id),
-                entity=Entity(type="payment", id=payment_id),
-            ),
-            dedupe_key=f"payment_recovery:{payment_id}",
-            version=4,
-        )
-        body = OperationalTaskUpdated(change="completed", task=task)
-        await self.payments.receives(TASKS_EVENTS, told("tasks", body, Entity(type="task", id=task.id)), twice=twice)
+        await self.payments.receives(TASKS_EVENTS, a_completed_task(payment_id, outcome), twice=twice)
+
+
+def a_completed_task(payment_id: str, outcome: str) -> Event[Payload]:
+    """What the tasks service tells when Maria has completed the recovery task of a payment."""
+    task = TaskState(
+        id=new_id(),
+        kind="payment_recovery",
+        title="Call Mark Stevens about failed payment",
+        queue="Billing",
+        state="completed",
+        priority="normal",
+        owner=_MARIA,
+        outcome=TaskOutcome(code=outcome),
+        source=TaskSource(
+            workflow=Workflow(name="payment_collection", id=payment_id),
+            entity=Entity(type="payment", id=payment_id),
+        ),
+        dedupe_key=f"payment_recovery:{payment_id}",
+        version=4,
+    )
+    body = OperationalTaskUpdated(change="completed", task=task)
+    return told("tasks", body, Entity(type="task", id=task.id))
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -73,6 +74,23 @@ class Shop:
         return await self.payments.get(f"/payments/{payment['id']}/returns")
 
 
+@asynccontextmanager
+async def a_shop(
+    simulated: Simulator, database: TemporaryDatabase, kafka: str, topic_prefix: str
+) -> AsyncIterator[Shop]:
+    """The whole service beside the simulated Stripe, each telling the other."""
+    simulated.do("POST", "/reset")
+    given = {**SECRETS, **NO_API, "stripe_api_url": simulated.origins["stripe"], "stripe_api_key": "sk_test_backbone"}
+    async with (
+        running(service, database, kafka, topic_prefix, **given) as started,
+        listening(started) as url,
+    ):
+        endpoint = {"provider": "stripe", "url": f"{url}/webhooks/stripe", "secrets": [STRIPE_SECRET]}
+        simulated.do("PUT", "/endpoints", {"endpoints": [endpoint]})
+        yield Shop(simulated, started)
+    simulated.do("PUT", "/endpoints", {"endpoints": []})
+
+
 @pytest.fixture
 async def shop(
     simulated: Simulator,
@@ -80,16 +98,8 @@ async def shop(
     kafka: str,
     topic_prefix: str,
 ) -> AsyncIterator[Shop]:
-    simulated.do("POST", "/reset")
-    given = {**SECRETS, **NO_API, "stripe_api_url": simulated.origins["stripe"], "stripe_api_key": "sk_test_backbone"}
-    async with (
-        running(service, await database_for("payments"), kafka, topic_prefix, **given) as started,
-        listening(started) as url,
-    ):
-        endpoint = {"provider": "stripe", "url": f"{url}/webhooks/stripe", "secrets": [STRIPE_SECRET]}
-        simulated.do("PUT", "/endpoints", {"endpoints": [endpoint]})
-        yield Shop(simulated, started)
-    simulated.do("PUT", "/endpoints", {"endpoints": []})
+    async with a_shop(simulated, await database_for("payments"), kafka, topic_prefix) as opened:
+        yield opened
 
 
 async def test_a_month_with_a_partial_refund_is_paid_out_and_reconciled_to_the_cent(shop: Shop) -> None:

@@ -12,7 +12,14 @@ from chassis import tokens
 from chassis.clock import write_offset
 from chassis.ids import new_id
 from contracts.envelope import Actor, Entity, Event, Payload, Workflow
-from contracts.events import MemberHoldEnded, OperationalTaskRequested, OperationalTaskUpdated, TaskBlocked, TaskSource
+from contracts.events import (
+    MemberHoldEnded,
+    OperationalTaskRequested,
+    OperationalTaskSettled,
+    OperationalTaskUpdated,
+    TaskBlocked,
+    TaskSource,
+)
 from contracts.examples import EXAMPLES
 from contracts.registry import type_of
 from contracts.roles import ROLES
@@ -145,3 +152,10 @@ def a_hold_that_ended(hold: str = HOLD) -> Event[Payload]:
     (example,) = [each for each in EXAMPLES if each.type == type_of(MemberHoldEnded).name][:1]
     body = example.data.body.model_copy(update={"condition": f"member_hold:{hold}"})
     return _event(MemberHoldEnded, body, Entity(type="member_hold", id=hold), MARIA)
+
+
+def a_settlement(payment: str = "pay-1", *, outcome: str = "matched") -> Event[Payload]:
+    """What payments says when the matter of a task has come right by itself."""
+    key = f"payment_recovery:{payment}"
+    body = OperationalTaskSettled(dedupe_key=key, outcome=outcome)
+    return _event(OperationalTaskSettled, body, Entity(type="task_request", id=key), PAYMENTS)

@@ -6,7 +6,7 @@ from datetime import date
 
 from contracts.topics import PAYMENTS_EVENTS, TASKS_COMMANDS
 
-from tests.tasks.desk import HOLD, Desk, a_hold_that_ended, a_request
+from tests.tasks.desk import HOLD, Desk, a_hold_that_ended, a_request, a_settlement
 
 TITLE = "Call Mark Stevens about failed payment"
 
@@ -122,3 +122,24 @@ async def test_a_name_that_could_fool_the_eye_is_shown_without_harm(desk: Desk) 
     task = await only_task(desk)
     assert task["title"] == "Call Mark \ufffdsnevetS about failed payment"
     assert len(str(task["note"])) == 4_000
+
+
+async def test_what_has_come_right_by_itself_ends_its_task_and_nothing_else(desk: Desk) -> None:
+    await desk.service.receives(TASKS_COMMANDS, a_request(kind="payment_review"), a_request("pay-2"))
+    await desk.service.receives(TASKS_COMMANDS, a_settlement(), a_settlement("pay-3"))
+
+    ended, going_on = (
+        sorted((await desk.get("/tasks?state=completed"))["items"]),
+        await desk.get("/tasks?state=claimed"),
+    )
+    assert [task["outcome"]["code"] for task in ended] == ["matched"]
+    assert [task["dedupe_key"] for task in going_on["items"]] == ["payment_recovery:pay-2"]
+
+
+async def test_a_task_that_somebody_has_ended_stays_as_they_ended_it(desk: Desk) -> None:
+    await desk.service.receives(TASKS_COMMANDS, a_request(kind="payment_review"))
+    task = await desk.get(f"/tasks/{(await only_task(desk))['id']}")
+    await desk.does(task, "complete", {"code": "refunded"})
+    await desk.service.receives(TASKS_COMMANDS, a_settlement())
+
+    assert (await desk.get(f"/tasks/{task['id']}"))["outcome"]["code"] == "refunded"

@@ -57,6 +57,7 @@ _DONE: Final[Mapping[str, str]] = MappingProxyType({"done": "Done", "not_needed"
 
 PAYMENT_RECOVERY: Final = "payment_recovery"
 INCIDENT_PREVENTION: Final = "incident_prevention"
+UNKNOWN_OBJECT: Final = "unknown_object"
 
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
@@ -117,6 +118,12 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             "Look into a payment of {member}",
             "Billing",
             MappingProxyType({"matched": "Matched", "refunded": "Refunded", "nothing_wrong": "Nothing is wrong"}),
+            _WAITING,
+        ),
+        UNKNOWN_OBJECT: Kind(
+            "Find out about {what}",
+            "Billing",
+            MappingProxyType({"matched": "It is known", "refunded": "Given back", "nothing_wrong": "Nothing is wrong"}),
             _WAITING,
         ),
         INCIDENT_PREVENTION: Kind(

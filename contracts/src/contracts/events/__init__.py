@@ -39,6 +39,7 @@ from contracts.events.provider_health import (
 from contracts.events.shared import Named, Referenced
 from contracts.events.tasks import (
     OperationalTaskRequested,
+    OperationalTaskSettled,
     OperationalTaskUpdated,
     TaskBlocked,
     TaskOutcome,
@@ -67,6 +68,7 @@ __all__ = [
     "MessageRetried",
     "Named",
     "OperationalTaskRequested",
+    "OperationalTaskSettled",
     "OperationalTaskUpdated",
     "OutboxKeyReleased",
     "PauseScope",

@@ -73,6 +73,24 @@ class OperationalTaskRequested(Payload):
     note: str | None = None
 
 
+@event_type(
+    "operational_task.settled",
+    version=1,
+    topic=TASKS_COMMANDS,
+    entity="task_request",
+    sentence="{actor} said that a task is settled{reason: because {}}",
+)
+class OperationalTaskSettled(Payload):
+    """What a task with this `dedupe_key` was about has come right by itself: where one is open, it ends so.
+
+    `outcome` is a code of the task's kind. Keyed by the dedupe key, as the request was.
+    """
+
+    dedupe_key: str
+    outcome: Code
+    note: str | None = None
+
+
 class TaskState(Wire):
     """A task as it stands after a change. `state`: open, claimed, in_progress, completed, cancelled, entered_in_error.
 

@@ -8,6 +8,7 @@ from typing import Final
 from contracts.envelope import Entity, Event, Payload
 from contracts.events import (
     OperationalTaskRequested,
+    OperationalTaskSettled,
     OperationalTaskUpdated,
     TaskBlocked,
     TaskSource,
@@ -43,6 +44,13 @@ EXAMPLES: Final[tuple[Event[Payload], ...]] = (
         entity=Entity(type="task_request", id=_KEY),
         workflow=COLLECTION,
         reason="the due retry meets a medical hold",
+    ),
+    example(
+        OperationalTaskSettled(dedupe_key=f"unknown_object:{PAYMENT_ID}", outcome="matched"),
+        actor=system("payments"),
+        entity=Entity(type="task_request", id=f"unknown_object:{PAYMENT_ID}"),
+        workflow=COLLECTION,
+        reason="it is known by now",
     ),
     example(
         OperationalTaskUpdated(

@@ -30,21 +30,28 @@ from payments.holds import http as holds_http
 from payments.holds.jobs import HoldTimer
 from payments.ledger.jobs import Sealer
 from payments.ledger.verification import Verifier
+from payments.matching import http as matching_http
 from payments.members import http as members_http
+from payments.parking import http as parking_http
+from payments.parking.jobs import ParkedWatch
 from payments.pauses.acknowledging import Acknowledgements
 from payments.pauses.view import Pauses
 from payments.providers.clients import ProviderClients
 from payments.providers.collecting import ProviderCollector
+from payments.providers.refunding import ProviderRefunds
 from payments.rebuild_command import rebuild
 from payments.recovery import handlers as recovery_handlers
 from payments.recovery.jobs import Releases, Retries
 from payments.recovery.use_cases import Means
+from payments.refunding import http as refunding_http
+from payments.refunding.jobs import RefundCalls
 from payments.replays import http as replays_http
 from payments.replays import use_cases as replaying
 from payments.replays.jobs import Replays
 from payments.schema import SCHEMA
 from payments.settings import PaymentsSettings, accounts_of
 from payments.settlement import http as settlement_http
+from payments.staff import http as staff_http
 from payments.verify_command import verify
 from payments.worker import NAME, InputWork
 
@@ -111,6 +118,21 @@ def _releases(runtime: Runtime[PaymentsSettings]) -> Part:
     return Releases(runtime.database, pauses_of(runtime), step_retries=step)
 
 
+def _refunds(runtime: Runtime[PaymentsSettings]) -> Part:
+    refunds = ProviderRefunds(ProviderClients.of(runtime.settings))
+    return RefundCalls(runtime.database, refunds, policy_of(runtime.settings))
+
+
+def _parked(runtime: Runtime[PaymentsSettings]) -> Part:
+    settings = runtime.settings
+    return ParkedWatch(
+        runtime.database,
+        ZoneInfo(settings.business_timezone),
+        wait_seconds=settings.parked_task_after_seconds,
+        poll_seconds=settings.parked_poll_seconds,
+    )
+
+
 def _replays(runtime: Runtime[PaymentsSettings]) -> Part:
     settings = runtime.settings
     means = replaying.Means(
@@ -130,7 +152,7 @@ def _measures(runtime: Runtime[PaymentsSettings]) -> Sequence[Measuring]:
 
 
 def _outcomes(runtime: Runtime[PaymentsSettings]) -> Consumer:
-    return recovery_handlers.consumer(ZoneInfo(runtime.settings.business_timezone))
+    return recovery_handlers.consumer(policy_of(runtime.settings))
 
 
 def queued(runtime: Runtime[PaymentsSettings]) -> Wake:
@@ -152,6 +174,10 @@ service = Service(
         holds_http.router,
         replays_http.router,
         settlement_http.router,
+        staff_http.router,
+        matching_http.router,
+        parking_http.router,
+        refunding_http.router,
     ],
     consumers=[_outcomes],
     ingress=lambda runtime: DeliveryIngress(runtime.database, runtime.settings),
@@ -171,6 +197,8 @@ service = Service(
         _retries,
         _releases,
         _replays,
+        _parked,
+        _refunds,
     ],
     measures=_measures,
     commands={"verify": verify, "rebuild": rebuild, "export": export},

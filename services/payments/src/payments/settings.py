@@ -45,6 +45,10 @@ class PaymentsSettings(Settings):
     )
     signature_tolerance_seconds: int = Field(300, gt=0, description="How far a signature's time may be off, both ways")
     group_commit_max_delay_ms: float = Field(3.0, gt=0, description="Longest wait for deliveries to share a commit")
+    parked_task_after_seconds: float = Field(
+        3_600.0, ge=0, description="How long something stays parked before somebody is asked about it"
+    )
+    parked_poll_seconds: float = Field(5.0, gt=0, description="How often parked things are looked at")
     worker_batch_max_events: int = Field(200, ge=1, le=2_000, description="Events that a worker takes at once")
     verify_every_seconds: float = Field(600.0, gt=0, description="How often the ledger is verified")
     business_timezone: TimeZone = Field("Australia/Sydney", description="Time zone of business days")

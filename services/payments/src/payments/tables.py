@@ -14,9 +14,12 @@ from payments.collection import tables as collection
 from payments.deliveries import tables as deliveries
 from payments.holds import tables as holds
 from payments.ledger import tables as ledger
+from payments.matching import tables as matching
 from payments.members import tables as members
 from payments.numbering import tables as numbering
+from payments.parking import tables as parking
 from payments.recovery import tables as recovery
+from payments.refunding import tables as refunding
 from payments.replays import tables as replays
 from payments.schema import metadata
 from payments.settlement import tables as settlement
@@ -37,12 +40,15 @@ __all__ = [
     "idempotency_keys",
     "inbox",
     "ledger",
+    "matching",
     "members",
     "metadata",
     "numbering",
     "outbox",
+    "parking",
     "positions",
     "recovery",
+    "refunding",
     "replays",
     "settlement",
     "verifications",

@@ -1,4 +1,4 @@
-"""What the tasks service reads: requests for tasks, and the conditions that blocked ones wait for."""
+"""What the tasks service reads: requests for tasks, what has settled itself, and conditions that have ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from chassis.consumer import Consumer
 from chassis.transaction import Transaction
 from contracts.envelope import Event
-from contracts.events import MemberHoldEnded, OperationalTaskRequested
+from contracts.events import MemberHoldEnded, OperationalTaskRequested, OperationalTaskSettled
 from contracts.topics import PAYMENTS_EVENTS, TASKS_COMMANDS
 
 from tasks import translate, use_cases
@@ -29,6 +29,13 @@ def consumer(rules: Rules) -> Consumer:
         # Whoever asked acts, so that the log says who; the rota says whose it is from now on.
         asked = tx.acting(event.data.actor, tx.cause)
         await use_cases.open_or_note(asked, rules, replace(request, owner=rules.rota(request.queue)))
+
+    @made.on(OperationalTaskSettled)
+    async def end_task_on_operational_task_settled(tx: Transaction, event: Event[OperationalTaskSettled]) -> None:
+        body = event.data.body
+        settled = tx.acting(event.data.actor, tx.cause)
+        note = translate.told(body.note or event.data.reason)
+        await use_cases.settle(settled, rules, body.dedupe_key, translate.person(event.data.actor), body.outcome, note)
 
     @made.on(MemberHoldEnded)
     async def unblock_tasks_on_member_hold_ended(tx: Transaction, event: Event[MemberHoldEnded]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from chassis import versions
 from chassis.ids import new_id
 from chassis.transaction import Draft, Transaction
@@ -13,6 +15,7 @@ from tasks.commands import (
     BlockTask,
     Change,
     Command,
+    Complete,
     EndCondition,
     NoteAgain,
     ReachUntil,
@@ -25,9 +28,9 @@ from tasks.commands import (
     TaskWithdrawn,
 )
 from tasks.domain import Changes, decide, evolve, open_task
-from tasks.refusals import LostError, RefusedError
+from tasks.refusals import AlreadyEndedError, LostError, RefusedError
 from tasks.rules import Rules
-from tasks.states import Facts, Source, Task
+from tasks.states import Facts, Outcome, Person, Source, Task
 from tasks.store import Stored
 from tasks.translate import Request
 
@@ -118,6 +121,18 @@ async def do(tx: Transaction, rules: Rules, task_id: str, command: Command, *, e
         await _require_no_other(tx, before.task.facts)
     after = await _apply(tx, rules, before, changes)
     return await _unblock_if_over(tx, rules, after) if condition is not None else after
+
+
+async def settle(tx: Transaction, rules: Rules, key: str, by: Person, outcome: str, note: str | None) -> None:
+    """End the open task of a key whose matter has come right by itself; without one, nobody has to do anything.
+
+    Raises RefusedError for an outcome that its kind does not know.
+    """
+    await store.lock_dedupe_key(tx.connection, key)
+    found = await store.live_with_key(tx.connection, key)
+    if found is not None:
+        with contextlib.suppress(AlreadyEndedError):
+            await do(tx, rules, found.task.facts.id, Complete(by, Outcome(outcome, note)), expected=None)
 
 
 async def _require_no_other(tx: Transaction, facts: Facts) -> None:

@@ -135,10 +135,11 @@ def _tell_command(
         tx.emit(replace(told, reason=given.reason))
     for invoice in applied.invoices:
         paying = next(iter(invoice.payments), None)
-        change = InvoiceChange(given.words, invoice)
-        told_of_it = translate.invoice_updated(
-            change, ids, applied.before.invoice(invoice.key), None if paying is None else ids.payment(paying)
-        )
+        # An implied invoice that a real one replaced is void by that, whatever was decided.
+        change = InvoiceChange("voided" if invoice.implied and invoice.state == "void" else given.words, invoice)
+        was_invoice = applied.before.invoice(invoice.key)
+        paid_by = None if paying is None else ids.payment(paying)
+        told_of_it = translate.invoice_updated(change, ids, was_invoice, paid_by, journal_ids)
         tx.emit(replace(told_of_it, reason=given.reason))
     for payout in applied.payouts:
         was_payout = applied.before.payout(payout.key)

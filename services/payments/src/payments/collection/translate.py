@@ -133,7 +133,11 @@ def payout_updated(
 
 
 def invoice_updated(
-    changed: InvoiceChange, ids: Ids, before: InvoiceView | None, payment_id: str | None
+    changed: InvoiceChange,
+    ids: Ids,
+    before: InvoiceView | None,
+    payment_id: str | None,
+    journal_ids: Sequence[str] = (),
 ) -> Draft[InvoiceUpdated]:
     """An invoice was issued or its state changed."""
     invoice = changed.invoice
@@ -146,6 +150,7 @@ def invoice_updated(
         gst=Money(amount_minor=invoice.gst_minor, currency=invoice.currency),
         member=_named(invoice.member),
         due=invoice.due_on,
+        journal_ids=tuple(journal_ids),
     )
     entity = Entity(type="invoice", id=invoice_id)
     workflow = Workflow(name=COLLECTION, id=payment_id or invoice_id)

@@ -24,6 +24,7 @@ from payments.collection.domain import Fetch, Group, InvoiceView, Member, Paymen
 from payments.collection.facts import Decision, Fact
 from payments.collection.invoices import implied_key
 from payments.collection.objects import CUSTOMER, PAYMENTS, Key
+from payments.collection.reaching import reach
 from payments.collection.store import Ids, NewFact
 from payments.collection.telling import snapshot
 from payments.collection.working_set import Applied, WorkingSet
@@ -130,6 +131,12 @@ async def command(
     kept = numbering.keep_command(tx, command_id, decided.name, body, decided.reason)
     batch = await _apply_all(tx, [given], working_set, ids, rules, kept)
     return batch.applied[0][1]
+
+
+async def look(tx: Transaction, rules: Rules, about: Collection[Key]) -> Group:
+    """The objects' group as it stands, for whoever only wants to see it."""
+    working_set, _ = await _working_set(tx, await reach(tx.connection, about), rules)
+    return working_set.group(about)
 
 
 async def _locked(tx: Transaction, about: Collection[Key], rules: Rules) -> tuple[WorkingSet, Ids]:

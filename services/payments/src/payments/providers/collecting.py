@@ -8,7 +8,7 @@ call carries the attempt's idempotency key; GoCardless takes none, so the look i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -88,7 +88,7 @@ class Collects(Protocol):
         """Close every connection."""
 
 
-class _NoAnswerError(Exception):
+class NoAnswerError(Exception):
     """The provider did not answer, or not in a way that decides anything."""
 
 
@@ -112,7 +112,7 @@ class ProviderCollector:
                     return await self._gocardless(request)
                 case _:
                     return NotMade("there is nothing at the provider that could be tried again")
-        except _NoAnswerError as error:
+        except NoAnswerError as error:
             return Unknown(str(error))
         except ObjectNotReadError as error:
             return NotMade(error.told)
@@ -120,7 +120,7 @@ class ProviderCollector:
     async def _stripe(self, request: Request) -> Answer:
         path = f"/v1/payment_intents/{segment(request.payment, request.payment.id)}"
         headers = {} if request.payment.account == OWN_ACCOUNT else {"Stripe-Account": request.payment.account}
-        status, intent = await _ask(self._clients.stripe, "GET", path, headers=headers)
+        status, intent = await ask(self._clients.stripe, "GET", path, headers=headers)
         if status != httpx.codes.OK:
             return NotMade(f"Stripe answered {status} for the payment")
         state, charge = intent.get("status"), _id(intent.get("latest_charge"))
@@ -138,13 +138,13 @@ class ProviderCollector:
             return NotMade("Stripe knows no payment method for it")
         headers = {**headers, "Idempotency-Key": request.key}
         form = {"payment_method": method, "off_session": "true"}
-        status, body = await _ask(self._clients.stripe, "POST", f"{path}/confirm", headers=headers, form=form)
+        status, body = await ask(self._clients.stripe, "POST", f"{path}/confirm", headers=headers, form=form)
         return _confirmed(request.payment, status, body)
 
     async def _method(self, request: Request, intent: Json, headers: Mapping[str, str]) -> str | None:
         if request.customer is not None:
             path = f"/v1/customers/{segment(request.payment, request.customer)}"
-            status, customer = await _ask(self._clients.stripe, "GET", path, headers=headers)
+            status, customer = await ask(self._clients.stripe, "GET", path, headers=headers)
             settings = customer.get("invoice_settings") if status == httpx.codes.OK else None
             newest = _id(settings.get("default_payment_method")) if isinstance(settings, dict) else None
             if newest is not None:
@@ -155,7 +155,7 @@ class ProviderCollector:
 
     async def _gocardless(self, request: Request) -> Answer:
         path = f"/payments/{segment(request.payment, request.payment.id)}"
-        status, body = await _ask(self._clients.gocardless, "GET", path)
+        status, body = await ask(self._clients.gocardless, "GET", path)
         if status != httpx.codes.OK:
             return NotMade(f"GoCardless answered {status} for the payment")
         payment = body.get("payments")
@@ -166,7 +166,7 @@ class ProviderCollector:
             return NotMade(f"GoCardless calls it {state}")
         if not request.send:
             return Unknown("GoCardless shows no attempt", untouched=True)
-        status, body = await _ask(self._clients.gocardless, "POST", f"{path}/actions/retry", json={"data": {}})
+        status, body = await ask(self._clients.gocardless, "POST", f"{path}/actions/retry", json={"data": {}})
         if status in (httpx.codes.OK, httpx.codes.CREATED):
             return Accepted("GoCardless tries again")
         return NotMade(f"GoCardless refused to try again ({status})")
@@ -190,7 +190,7 @@ def _confirmed(payment: Key, status: int, body: Json) -> Answer:
     return NotMade(f"Stripe refused to try again ({str(given.get('code') or status)[:100]})")
 
 
-async def _ask(
+async def ask(
     client: httpx.AsyncClient,
     method: str,
     path: str,
@@ -198,26 +198,28 @@ async def _ask(
     headers: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
     json: Json | None = None,
+    decides: Collection[int] = (),
 ) -> tuple[int, Json]:
-    """The status and the JSON of an answer that decides something. Raises _NoAnswerError."""
+    """The status and the JSON of an answer that decides something, `decides` among them. Raises NoAnswerError."""
     try:
         async with (
             asyncio.timeout(client.timeout.read),
             client.stream(method, path, headers=headers, data=form, json=json) as answer,
         ):
             status = answer.status_code
-            if status >= httpx.codes.INTERNAL_SERVER_ERROR or status in _NOT_DECIDED or answer.is_redirect:
-                raise _NoAnswerError(f"status {status}")
+            undecided = status in _NOT_DECIDED and status not in decides
+            if status >= httpx.codes.INTERNAL_SERVER_ERROR or undecided or answer.is_redirect:
+                raise NoAnswerError(f"status {status}")
             body = bytearray()
             async for piece in answer.aiter_bytes():
                 body += piece
                 if len(body) > _ANSWER_MAX_BYTES:
-                    raise _NoAnswerError(f"an answer of more than {_ANSWER_MAX_BYTES} bytes")
+                    raise NoAnswerError(f"an answer of more than {_ANSWER_MAX_BYTES} bytes")
             value = orjson.loads(bytes(body))
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, orjson.JSONDecodeError) as error:
-        raise _NoAnswerError(type(error).__name__) from error
+        raise NoAnswerError(type(error).__name__) from error
     if not isinstance(value, dict):
-        raise _NoAnswerError("an answer that is no object")
+        raise NoAnswerError("an answer that is no object")
     return status, value
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from chassis.consumer import Consumer
 from chassis.transaction import Transaction
@@ -12,14 +11,16 @@ from contracts.events import OperationalTaskUpdated
 from contracts.tasks import PAYMENT_RECOVERY
 from contracts.topics import TASKS_EVENTS
 
+from payments.collection.domain import Policy
 from payments.recovery import use_cases
 from payments.recovery.translate import payment_id_of
+from payments.staff import use_cases as staff
 
 NAME: Final = "payments.outcomes"
 
 
-def consumer(zone: ZoneInfo) -> Consumer:
-    """The consumer of what became of tasks; `zone` is that of business days."""
+def consumer(policy: Policy) -> Consumer:
+    """The consumer of what became of tasks; `policy` is how a write-off is booked, with the zone of business days."""
     reading = Consumer(NAME, reads=[TASKS_EVENTS])
 
     @reading.on(OperationalTaskUpdated)
@@ -30,6 +31,10 @@ def consumer(zone: ZoneInfo) -> Consumer:
         if body.task.kind != PAYMENT_RECOVERY or payment_id is None or body.change not in ("completed", "cancelled"):
             return
         outcome = body.task.outcome.code if body.change == "completed" and body.task.outcome else "cancelled"
-        await use_cases.decided(tx, payment_id, outcome, zone=zone)
+        if outcome == "write_off":
+            # Whoever closed the task gives the debt up; where it was paid meanwhile there is nothing to give up.
+            reason = event.data.reason or "the recovery task was closed so"
+            await staff.write_off_payment(tx.acting(event.data.actor, tx.cause), payment_id, policy, reason=reason)
+        await use_cases.decided(tx, payment_id, outcome, zone=policy.zone)
 
     return reading

@@ -38,6 +38,7 @@ refunds = Table(
     Column("failure", Text),
     Column("version", BigInteger, nullable=False),
     Index("refunds_payment", "payment_id"),
+    Index("refunds_parked", "id", postgresql_where=text("payment_id IS NULL OR state = 'failed'")),
 )
 
 disputes = Table(
@@ -59,6 +60,7 @@ disputes = Table(
     Column("lost_at", DateTime(timezone=True)),
     Column("version", BigInteger, nullable=False),
     Index("disputes_payment", "payment_id"),
+    Index("disputes_parked", "id", postgresql_where=text("payment_id IS NULL")),
 )
 
 payouts = Table(
@@ -81,6 +83,7 @@ payouts = Table(
     Column("fee_minor", BigInteger, nullable=False),
     Column("gst_minor", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Index("payouts_parked", "id", postgresql_where=text("amount_minor IS NULL OR difference_minor <> 0")),
     Index("payouts_unexplained", "id", postgresql_where=text("difference_minor <> 0")),
 )
 
