@@ -10,6 +10,7 @@ from contracts.events import OperationalTaskRequested, OperationalTaskSettled
 from contracts.topics import TASKS_COMMANDS
 from payments.parking import use_cases
 from payments.parking.jobs import ParkedWatch
+from sqlalchemy import text
 
 from tests.payments.providers import Payments, charge_succeeded, deliver, know_mark, works
 from tests.payments.pure import payloads, payloads_money
@@ -90,6 +91,18 @@ async def test_a_refund_that_came_back_is_a_task(payments: Payments) -> None:
     await looks(payments, wait=timedelta())
     await looks(payments, wait=timedelta())
     assert await asked(payments) == [("refund re_1 of A$110.00", "It did not reach the member, who is owed it again.")]
+
+
+async def test_a_payout_that_does_not_add_up_names_the_amount(payments: Payments) -> None:
+    payout = payloads.stripe_event("payout.paid", payloads_money.payout(status="paid"), at=payloads.AT)
+    await deliver(payments, payout)
+    await works(payments)
+    differs = "UPDATE payments.payouts SET listed_minor = 10933.0, difference_minor = -150"
+    async with payments.runtime.database.transaction() as tx:  # what its lines would have made of it
+        await tx.connection.execute(text(differs))
+    await looks(payments, wait=timedelta())
+    await looks(payments, wait=timedelta())
+    assert await asked(payments) == [("payout po_1 of A$107.83", "It is -A$1.50 more than its lines add up to.")]
 
 
 async def test_the_service_looks_by_itself(payments: Payments) -> None:

@@ -13,6 +13,7 @@ from contracts.envelope import Actor
 from contracts.events import InvoiceUpdated, PaymentMatchUpdated, PaymentUpdated, PayoutDescribed
 from contracts.roles import ROLES
 from contracts.topics import PAYMENTS_EVENTS, TASKS_EVENTS
+from simulator import samples
 
 from tests.payments import standing
 from tests.payments.providers import Payments, card_payment, charge_succeeded, deliver, know_mark, works
@@ -24,9 +25,9 @@ from tests.support.services import PRIVATE_KEY
 OWNER = Actor(kind="staff", id="owner", name="Owner")
 
 
-async def an_unpaid_invoice(payments: Payments) -> dict[str, Any]:
+async def an_unpaid_invoice(payments: Payments, *, version: str = samples.BASIL) -> dict[str, Any]:
     await know_mark(payments)
-    await deliver(payments, *card_payment("october", outcomes=("insufficient_funds",)))
+    await deliver(payments, *card_payment("october", version=version, outcomes=("insufficient_funds",)))
     await works(payments)
     (invoice,) = (await payments.get("/invoices?state=open"))["items"]
     found: dict[str, Any] = await payments.get(f"/invoices/{invoice['id']}")
@@ -96,8 +97,8 @@ async def test_what_is_refused_says_what_to_do(payments: Payments) -> None:
 
 
 async def test_the_outcome_of_a_recovery_task_writes_the_debt_off(payments: Payments) -> None:
-    """Told by the tasks service, and delivered twice."""
-    await an_unpaid_invoice(payments)
+    """Told by the tasks service, and delivered twice; before basil a payment that failed names its invoice."""
+    await an_unpaid_invoice(payments, version=samples.BEFORE_BASIL)
     (payment,) = [each for each in (await payments.get("/payments"))["items"] if each["state"] == "failed"]
     await payments.receives(TASKS_EVENTS, a_completed_task(payment["id"], "write_off"))
 

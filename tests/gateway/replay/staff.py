@@ -127,8 +127,7 @@ async def of_nobody(world: World, call: Call) -> None:
 
 @before(f"POST {PAYMENT}/matches", problem="conflict")
 async def of_somebody_who_is_known(world: World, call: Call) -> None:
-    found = (await world.ask("GET", "/v1/payments?member_id=mark-stevens"))["items"]
-    call.names["payment_id"] = found[0]["id"]
+    await one_that_brought_money(world, call)
 
 
 @before(f"POST {PAYMENT}/refunds", f"GET {PAYMENT}/refunds")

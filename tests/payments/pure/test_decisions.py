@@ -13,7 +13,7 @@ from payments.ledger.settling import Left, left
 from tests.payments.pure import deciding, payloads
 from tests.payments.pure import payloads_money as money
 from tests.payments.pure.deciding import DAY, DEBIT_1, IN_1
-from tests.payments.pure.given import debit, fetched, stripe
+from tests.payments.pure.given import answered, debit, fetched, stripe
 from tests.payments.pure.model import AUSTRALIAN, MARK, Books, Input
 from tests.payments.pure.payloads import AT, CLASSIC
 
@@ -255,3 +255,22 @@ def test_a_payout_below_zero_on_the_statement_takes_from_the_bank() -> None:
     books = Books().apply(stripe("payout.paid", money.payout(amount=-2_500, status="paid")), deciding.banked()).check()
     assert _posted(books, "payout") == {CLEARING: 2_500, TRANSIT: -2_500}
     assert _posted(books, "payout_banked") == {TRANSIT: 2_500, BANK: -2_500}
+
+
+def test_a_dispute_that_is_countered_costs_a_fee_that_comes_back_when_it_is_won() -> None:
+    """The fee is a balance transaction of its own, about the dispute; GST inside, as Stripe states it."""
+    won = stripe("charge.dispute.closed", money.dispute(status="won", entries=(money.withdrawn(),)), at=AT + DAY)
+    about: Any = {"type_": "adjustment", "category": "fee", "source": {"id": "du_1", "object": "dispute"}}
+    countered = money.entry("txn_c1", amount=0, fee=2_500, gst=227, **about)
+    returned = money.entry("txn_c2", amount=0, fee=-2_500, gst=-227, **about)
+    told = [
+        answered(Key("stripe", "self", "balance_transaction", entry["id"]), entry)
+        for entry in (money.withdrawn(), countered, money.reinstated())
+    ]
+    books = _same_in_every_order([_invoice(), _charge(), won, *told])
+    assert _posted(books, "fee") == {"5110 dispute_fees": 2_273, "1400 gst_input_credits": 227, CLEARING: -2_500}
+    assert books.balance("1500 dispute_held:stripe") == 0
+
+    books.apply(answered(Key("stripe", "self", "balance_transaction", "txn_c2"), returned)).check()
+    assert (books.balance("5110 dispute_fees"), books.balance("1400 gst_input_credits")) == (0, 0)
+    assert books.balance(CLEARING) == 11_000

@@ -102,8 +102,9 @@ class PaymentUpdated(Payload):
 class InvoiceUpdated(Payload):
     """An invoice was issued or its state changed. `implied` ones stand for a payment that came without an invoice.
 
-    `change`: issued, paid, reopened, voided, matched; and what staff decided about it: written off, paid outside (all
-    providers), paid from credit, reinstated (a decision was a mistake). `journal_ids` are what a decision posted.
+    `change`: issued, paid, reopened, voided, matched; what staff decided about it: written off, paid outside (all
+    providers), paid from credit, reinstated (a decision was a mistake); and relieved of tax (its GST was claimed back,
+    twelve months after it was due). `journal_ids` are what a decision posted.
     """
 
     change: Change
@@ -128,8 +129,8 @@ class PayoutDescribed(Payload):
     """A payout was described by its provider, without an event of the provider's telling it.
 
     `change`: described, reconciled (its lines explain it), left unexplained, banked (staff found it on the bank's
-    statement). `difference` is what it is more than its
-    lines, rounded once; null while they are not known, and where they explain it.
+    statement). `difference` is what it is more than its lines, rounded once; null while they are not known, and where
+    they explain it.
     """
 
     change: Change

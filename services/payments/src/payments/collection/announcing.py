@@ -143,7 +143,8 @@ def _tell_command(
         tx.emit(replace(told_of_it, reason=given.reason))
     for payout in applied.payouts:
         was_payout = applied.before.payout(payout.key)
-        paid_out = translate.payout_updated(payout, names_of.payouts[payout.key], was_payout, journal_ids)
+        payout_id = names_of.payouts[payout.key]
+        paid_out = translate.payout_updated(payout, payout_id, was_payout, journal_ids, given.words)
         tx.emit(replace(paid_out, reason=given.reason))
 
 

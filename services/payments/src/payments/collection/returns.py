@@ -24,6 +24,7 @@ from payments.collection.domain import (
 )
 from payments.collection.facts import ChargeTold, CreditNoteTold, DisputeTold, RefundTold
 from payments.collection.objects import CHARGE, DEBIT, ENTRY, Key
+from payments.collection.settlement import DISPUTED
 
 _ARRIVES_WITHIN_SECONDS: Final = 60
 _DISPUTE_RANK: Final = ("inquiry", "open", "inquiry_closed", "prevented", "won", "lost")
@@ -134,7 +135,7 @@ def _dispute(
         reason=latest.reason,
         refundable=latest.refundable,
         evidence_due_at=latest.evidence_due_at,
-        entries=tuple(each for each in entries if each.source == key),
+        entries=tuple(each for each in entries if each.source == key and each.category in DISPUTED),
     )
 
 

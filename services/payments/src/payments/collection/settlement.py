@@ -18,7 +18,8 @@ from payments.collection.objects import ENTRY, Key
 
 _FEE_KNOWN_WITHIN_SECONDS: Final = 300
 _FEES: Final = frozenset({"gocardless_fee", "surcharge_fee", "app_fee", "revenue_share"})
-_DISPUTED: Final = frozenset({"dispute", "dispute_reversal"})
+DISPUTED: Final = frozenset({"dispute", "dispute_reversal"})
+"""Categories of what a dispute took and gave back, its fee inside; a fee by itself is of none of them."""
 
 
 def fold_entries(told: Collection[EntryTold]) -> tuple[EntryView, ...]:
@@ -49,7 +50,7 @@ def fees(entries: Collection[EntryView]) -> tuple[EntryView, ...]:
     return tuple(
         each
         for each in entries
-        if each.category not in _DISPUTED and (each.fee_minor or each.type in ("stripe_fee", "tax_fee"))
+        if each.category not in DISPUTED and (each.fee_minor or each.type in ("stripe_fee", "tax_fee"))
     )
 
 

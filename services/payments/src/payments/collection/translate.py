@@ -108,16 +108,20 @@ def merged(gone: PaymentView, into: PaymentView | None, ids: Ids) -> Snapshot:
 
 
 def payout_updated(
-    payout: PayoutView, payout_id: str, before: PayoutView | None, journal_ids: Sequence[str]
+    payout: PayoutView,
+    payout_id: str,
+    before: PayoutView | None,
+    journal_ids: Sequence[str],
+    decided: str | None = None,
 ) -> Draft[PayoutDescribed]:
-    """A payout was described by its provider."""
+    """A payout was described by its provider, or staff `decided` something about it."""
     amount = difference = None
     if payout.amount_minor is not None and payout.currency is not None:
         amount = Money(amount_minor=payout.amount_minor, currency=payout.currency)
         if payout.difference_minor:
             difference = Money(amount_minor=payout.difference_minor, currency=payout.currency)
-    change = "described"
-    if payout.difference_minor is not None:
+    change = decided or "described"
+    if decided is None and payout.difference_minor is not None:
         change = "left unexplained" if payout.difference_minor else "reconciled"
     body = PayoutDescribed(
         change=change,

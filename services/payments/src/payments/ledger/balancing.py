@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from payments.collection.domain import EntryView, Group, PaymentView, PayoutView, Policy
+from payments.collection.objects import DISPUTE
 from payments.ledger.domain import (
     BANK,
     DISPUTE_FEES,
@@ -85,15 +86,19 @@ def _fee(fee: EntryView, payment: PaymentView | None, policy: Policy) -> Iterato
     gst = cost if fee.type == "tax_fee" else fee.gst_minor
     if cost == 0:
         return
+    disputed = fee.source is not None and fee.source.kind == DISPUTE
+    words = "Fee of the provider" if of_the_account else "Fee of a payment"
+    if disputed:
+        words = "Fee of a dispute" if cost > 0 else "Fee of a dispute returned"
     yield Derived(
         economic_key=f"fee:{fee.key.text}",
         subject=fee.key,
         effective_at=fee.at,
         entries=(
-            *_cost(fee.currency, cost, gst, PROVIDER_FEES, policy),
+            *_cost(fee.currency, cost, gst, DISPUTE_FEES if disputed else PROVIDER_FEES, policy),
             Entry(clearing(fee.key.provider), fee.currency, -cost),
         ),
-        words="Fee of the provider" if of_the_account else "Fee of a payment",
+        words=words,
         payment=payment.key if payment else None,
         invoice=payment.invoice if payment else None,
     )

@@ -53,7 +53,16 @@ async def propose(
         raise CannotMatchError("a proposal about this payment waits for an answer: decide about that one first")
     by = tx.actor
     match = Match(
-        new_id(), payment_id, key, known, by.id, by.name, real_now(), reason, "proposed", invoice and invoice.id
+        new_id(),
+        payment_id,
+        key,
+        known,
+        by.id,
+        by.name,
+        real_now(),
+        reason,
+        "proposed",
+        invoice.id if invoice else None,
     )
     await store.save(tx.connection, match)
     _tell(tx, "proposed", match, payment, None, _view(group, invoice), reason)

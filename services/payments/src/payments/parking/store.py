@@ -17,18 +17,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 _PARKED: Final = """
     SELECT 'payment' AS kind, id AS entity_id, key, reference, amount_minor, currency,
-           array_to_string(awaiting, ', ') AS waits_for
+           array_to_string(awaiting, ', ') AS waits_for, NULL::bigint AS difference_minor
     FROM payments.payments WHERE awaiting <> '{}' AND NOT superseded
     UNION ALL
     SELECT 'refund', id, key, reference, amount_minor, currency,
-           CASE WHEN payment_id IS NULL THEN 'awaiting payment' ELSE 'came back' END
+           CASE WHEN payment_id IS NULL THEN 'awaiting payment' ELSE 'came back' END, NULL
     FROM payments.refunds WHERE payment_id IS NULL OR state = 'failed'
     UNION ALL
-    SELECT 'dispute', id, key, reference, amount_minor, currency, 'awaiting payment'
+    SELECT 'dispute', id, key, reference, amount_minor, currency, 'awaiting payment', NULL
     FROM payments.disputes WHERE payment_id IS NULL
     UNION ALL
     SELECT 'payout', id, key, reference, amount_minor, currency,
-           CASE WHEN amount_minor IS NULL THEN 'awaiting payout' ELSE 'awaiting explanation' END
+           CASE WHEN amount_minor IS NULL THEN 'awaiting payout' ELSE 'awaiting explanation' END, difference_minor
     FROM payments.payouts WHERE amount_minor IS NULL OR difference_minor <> 0
 """
 _NEW = text(
@@ -45,7 +45,8 @@ _NOTE = text(
 )
 _DUE = text(
     f"""
-    SELECT p.id, p.key, p.kind, p.entity_id, p.since, s.waits_for, s.reference, s.amount_minor, s.currency
+    SELECT p.id, p.key, p.kind, p.entity_id, p.since, s.waits_for, s.reference, s.amount_minor, s.currency,
+           s.difference_minor
     FROM payments.parked AS p JOIN ({_PARKED}) AS s ON s.key = p.key
     WHERE p.asked_at IS NULL AND p.since <= :before ORDER BY p.since, p.key LIMIT :limit FOR UPDATE OF p SKIP LOCKED
     """
@@ -83,6 +84,7 @@ class Parked:
     waits_for: str
     amount_minor: int | None = None
     currency: str | None = None
+    difference_minor: int | None = None
 
 
 async def note_new(connection: AsyncConnection, now: datetime, *, limit: int) -> int:
@@ -100,7 +102,7 @@ async def due(connection: AsyncConnection, before: datetime, *, limit: int) -> S
     return [
         Parked(
             str(row.id), row.key, row.kind, str(row.entity_id), row.reference, row.waits_for, row.amount_minor,
-            row.currency,
+            row.currency, row.difference_minor,
         )
         for row in rows
     ]  # fmt: skip

@@ -58,6 +58,8 @@ def _ask(tx: Transaction, parked: Parked, zone: ZoneInfo) -> None:
     if parked.amount_minor is not None and parked.currency is not None:
         amount = f" of {in_words(parked.amount_minor, parked.currency)}"
     reason = why(parked.waits_for)
+    if parked.difference_minor and parked.currency is not None:
+        reason = f"it is {in_words(parked.difference_minor, parked.currency)} more than its lines add up to"
     workflow = Workflow(name="unknown_object", id=parked.entity_id)
     key = dedupe_key(parked.entity_id)
     tx.emit(

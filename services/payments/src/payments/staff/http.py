@@ -363,7 +363,7 @@ def _of(invoice: InvoiceView, minor: int) -> Money:
 def _decision(invoice: InvoiceView, fact: WrittenOff | PaidOutside | CreditApplied) -> DecisionView:
     return DecisionView(
         id=UUID(fact.told.event_id),
-        what=domain.words_of(fact),  # type: ignore[arg-type]
+        what=domain.words_of(fact),
         at=fact.told.at,
         amount=None if fact.amount_minor is None else _of(invoice, fact.amount_minor),
         how=fact.how if isinstance(fact, PaidOutside) else None,

@@ -2,14 +2,14 @@
 
 Neither is ever taken back: a closed period stays closed, whoever asks, and no journal counts in it any more.
 
-Revision ID: 0013
-Revises: 0012
+Revision ID: 0014
+Revises: 0013
 """
 
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
