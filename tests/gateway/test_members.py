@@ -19,9 +19,9 @@ from tests.support.infrastructure import TemporaryDatabase
 MARK = {"id": "mark-stevens", "name": "Mark Stevens", "version": 1, "customers": []}
 LEDGER = {
     "member": MARK,
-    "earlier": 0,
     "lines": [{"words": "Payment failed", "payment_id": "pay-1"}, {"words": "Invoice", "payment_id": None}],
     "balances": [{"amount_minor": 11_000, "currency": "AUD"}],
+    "next": None,
 }
 HOLD = {"id": "hold-1", "kind": "medical"}
 TASK = {"id": "task-1", "title": "Call Mark Stevens about failed payment"}

@@ -37,6 +37,11 @@ TAMPERED = {
         "balance: 2100 gst_payable AUD posted: 0 stands, the entries sum to -500",
     ),
     "the entries": ("DELETE FROM payments.ledger_entries", f"journal: {FIRST}: no entries"),
+    "a member's ledger": (
+        "INSERT INTO payments.member_entries (member_id, effective_at, place, economic_key, currency, number,"
+        " recorded_at, amount_minor) VALUES ('mark-stevens', now(), 0, 'invoice:x', 'AUD', 1, now(), 700)",
+        "member: mark-stevens AUD: 700 stands, the entries sum to 0",
+    ),
     "a balance deleted": (
         "DELETE FROM payments.balances WHERE account = '2100 gst_payable'",
         "balance: 2100 gst_payable AUD posted: 0 stands, the entries sum to -500",

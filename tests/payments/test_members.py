@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -106,19 +105,3 @@ async def test_an_event_that_finds_its_customer_known_before_the_refold_does_tel
     (invoice,) = await idle.emitted(PAYMENTS_EVENTS, InvoiceUpdated)
     assert invoice.data.body["change"] == "matched"
     await standing.check(idle)
-
-
-async def test_a_long_ledger_shows_its_newest_lines_and_counts_the_others(idle: Payments) -> None:
-    await put(idle, "mark-stevens", "Mark Stevens", "cus_mark")
-    for number in range(3):
-        await deliver(idle, charge_succeeded(f"month-{number}", at=datetime(2026, 7 + number, 1, tzinfo=UTC)))
-    await work(idle)
-    whole = await idle.get("/members/mark-stevens/ledger")
-    assert (whole["earlier"], len(whole["lines"])) == (0, 6)
-
-    newest = await idle.get("/members/mark-stevens/ledger?limit=1")
-    assert (newest["earlier"], newest["lines"]) == (5, whole["lines"][-1:])
-    assert newest["balances"] == whole["balances"]
-    before = await idle.call("GET", "/members/mark-stevens/ledger", params={"as_of": whole["lines"][1]["effective_at"]})
-    assert before.json()["lines"] == whole["lines"][:2]
-    assert (await idle.call("GET", "/members/mark-stevens/ledger?limit=1001")).status_code == 422

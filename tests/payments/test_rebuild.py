@@ -11,8 +11,9 @@ import os
 import random
 import subprocess
 import sys
+from datetime import UTC, datetime
 
-from tests.payments.providers import Payments, works
+from tests.payments.providers import Payments, charge_succeeded, deliver, know_mark, works
 from tests.payments.pure.test_scenarios import doubled
 from tests.payments.scenarios import SCENARIOS
 from tests.payments.test_commands import an_unpaid_invoice, command, written_off
@@ -64,6 +65,10 @@ EDITED = {
         "UPDATE payments.balances SET amount_minor = 7 WHERE account = '5200 bad_debts'",
         "5200 bad_debts, AUD, posted: amount_minor is 7, rebuilt 10000",
     ),
+    "member_entries": (
+        "UPDATE payments.member_entries SET amount_minor = 3 WHERE amount_minor = 11000",
+        "mark-stevens: amount_minor is 3, rebuilt 11000",
+    ),
     "members": ("UPDATE payments.members SET name = 'Mark'", 'name is "Mark", rebuilt "Mark Stevens"'),
     "provider_events": (
         "UPDATE payments.provider_events SET outcome = 'lost' WHERE outcome = 'applied'",
@@ -94,6 +99,36 @@ async def test_every_row_that_was_edited_behind_the_service_is_named(payments: P
         assert any(line.startswith(f"{table} ") and words in line for line in lines), (table, lines)
     assert "refunds stripe/self/refund/re_forged: the row is a row, rebuilt no such row" in lines
     assert lines[-1].startswith("different in ")
+
+
+async def test_a_journal_counts_in_the_period_that_was_open_when_its_input_was_applied(payments: Payments) -> None:
+    """Three times something is learnt of September: while it is open, after it was closed, and after October was."""
+    await know_mark(payments)
+    for day, closes in ((5, "2026-09"), (6, "2026-10"), (7, None)):
+        at = datetime(2026, 9, day, 1, 2, 3, tzinfo=UTC)
+        await deliver(payments, charge_succeeded(f"late{day}", at=at))
+        await deliver(payments, charge_succeeded(f"stranger{day}", at=at, customer="cus_not_yet"))
+        await works(payments)
+        if closes is not None:
+            assert (await payments.call("POST", f"/periods/{closes}/close")).status_code == 200
+    # Corrections of September, posted into November: whose the money is was learnt last of all.
+    await know_mark(payments, stripe="cus_not_yet")
+    await works(payments)
+
+    counts = await payments.rows("SELECT DISTINCT accounted_on::text FROM payments.journals ORDER BY 1")
+    assert counts == [("2026-10-01",), ("2026-11-01",), (None,)]
+    fine = await rebuilt(payments)
+    assert (fine.returncode, fine.stdout.split(":")[0]) == (0, "identical"), fine.stdout + fine.stderr
+
+    for table, change in (
+        ("journals", "accounted_on = '2026-12-01' WHERE accounted_on = '2026-11-01'"),
+        ("periods", "closed_by = 'nobody' WHERE period = '2026-10'"),
+    ):
+        await as_superuser(payments.place, OFF.format(table), f"UPDATE payments.{table} SET {change}", ON.format(table))
+    done = await rebuilt(payments)
+    assert done.returncode == 1
+    assert 'accounted_on is "2026-12-01", rebuilt "2026-11-01"' in done.stdout
+    assert 'periods 2026-10: closed_by is "nobody", rebuilt "maria.rossi"' in done.stdout
 
 
 async def test_what_cannot_be_rebuilt_is_neither_identical_nor_different() -> None:

@@ -20,9 +20,9 @@ _EXAMPLE: Final = MemberPage(
     name="Mark Stevens",
     ledger={
         "member": {"id": "mark-stevens", "name": "Mark Stevens", "version": 1, "customers": []},
-        "earlier": 0,
         "lines": [],
         "balances": [],
+        "next": None,
     },
     holds=[],
     tasks=[],

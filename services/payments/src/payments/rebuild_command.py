@@ -48,9 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m payments rebuild",
         description=(
-            "Derive facts, payments, invoices, refunds, disputes, payouts, journals, balances and members again from\n"
-            "the numbered inputs, in memory, and compare row by row with what stands; ids, versions and the times of\n"
-            "recording apart. Nothing is written, and the service may go on; progress is shown on a terminal."
+            "Derive facts, payments, invoices, refunds, disputes, payouts, journals with the period in which they\n"
+            "count, balances, members and closed periods again from the numbered inputs, in memory, and compare row\n"
+            "by row with what stands; ids, versions and the times of recording apart. Nothing is written, and the\n"
+            "service may go on; progress is shown on a terminal."
         ),
         epilog=(
             "Exit codes: 0 identical; 1 different; 2 cannot run, or called wrongly. "

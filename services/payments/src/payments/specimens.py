@@ -21,7 +21,6 @@ MEMBER: Final[Json] = {"id": MEMBER_ID, **MEMBER_GIVEN, "version": 1}
 
 LEDGER: Final[Json] = {
     "member": MEMBER,
-    "earlier": 0,
     "lines": [
         {
             "effective_at": _AT,
@@ -35,6 +34,7 @@ LEDGER: Final[Json] = {
         }
     ],
     "balances": [_PRICE],
+    "next": None,
 }
 
 PAYMENT: Final[Json] = {

@@ -14,7 +14,7 @@ from chassis.web.context import RequestContext
 from chassis.web.documented import documents, undocumented
 from chassis.web.health import Check
 from chassis.web.operations import CallerIdentity, ReadTx, Tx, web_state
-from chassis.web.pages import LIST_PROBLEMS, Listed, Page
+from chassis.web.pages import LIST_PROBLEMS, Listed, Page, PageRequest
 from chassis.web.preconditions import IfMatch
 from chassis.web.problems import (
     BAD_CURSOR,
@@ -60,6 +60,7 @@ __all__ = [
     "IfMatch",
     "Listed",
     "Page",
+    "PageRequest",
     "Problem",
     "ProblemType",
     "ReadTx",

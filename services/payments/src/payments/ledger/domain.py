@@ -33,6 +33,7 @@ GST_INPUT_CREDITS: Final = "1400 gst_input_credits"
 REFUNDS_ALLOWANCES: Final = "4190 refunds_allowances"
 PROVIDER_FEES: Final = "5100 provider_fees"
 DISPUTE_FEES: Final = "5110 dispute_fees"
+_MEMBERS: Final = frozenset({"1100 ", "2200 ", "2300 "})
 
 
 def receivable(member_id: str) -> str:
@@ -58,6 +59,11 @@ def refunds_payable(member_id: str) -> str:
 def dispute_held(provider: Provider) -> str:
     """What a provider holds because of disputes."""
     return f"1500 dispute_held:{provider}"
+
+
+def member_of(account: str) -> str | None:
+    """Whose account it is: the member's who owes or is owed what stands there, None for the business' own."""
+    return account.partition(":")[2] if account[:5] in _MEMBERS else None
 
 
 def unidentified(provider: Provider) -> str:

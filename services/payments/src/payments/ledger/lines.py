@@ -8,14 +8,27 @@ order they arrived in.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+
+_OWED: Final = frozenset({"invoice", "reversal", "dispute_lost", "refund_canceled", "credit_note_voided"})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a line stands: by its time; in one instant by `rank`, so that what is owed comes before what pays it."""
+
+    effective_at: datetime
+    rank: int
+    economic_key: str
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """One entry of a member's accounts with what its journal says. `number` orders journals as they were posted."""
+    """What one journal moved for a member, with what it says. `number` orders journals as they were posted."""
 
     journal_id: str
     number: int
@@ -26,13 +39,20 @@ class Posted:
     currency: str
     amount_minor: int
     caused_by: str | None = None
+    payment_id: str | None = None
+    invoice_id: str | None = None
+
+    @property
+    def place(self) -> Place:
+        return Place(self.effective_at, rank_of(self.economic_key), self.economic_key, self.currency)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line: positive is owed, negative paid. `balance_minor` is what is owed after it, in its own currency.
 
-    `journal_ids` are all journals behind it, the first of which gave the words; `caused_by` is that one's event.
+    `journal_ids` are all journals behind it, the first of which, with this `number`, gave the words; `caused_by` is
+    that one's event.
     """
 
     economic_key: str
@@ -43,40 +63,48 @@ class Line:
     amount_minor: int
     balance_minor: int
     journal_ids: tuple[str, ...]
+    number: int
     caused_by: str | None
+    payment_id: str | None
+    invoice_id: str | None
 
 
-def member_lines(entries: Iterable[Posted]) -> tuple[Line, ...]:
-    """Return the lines of a member's posted entries, in effective order; currencies run apart and never net."""
-    together: dict[tuple[datetime, str, str], list[Posted]] = defaultdict(list)
+def rank_of(economic_key: str) -> int:
+    """Return what comes first in one instant: what is owed, then what pays it, then a refund (as `place_of` in SQL)."""
+    kind = economic_key.partition(":")[0]
+    return 2 if kind == "refund_paid" else 0 if kind in _OWED else 1
+
+
+def member_lines(entries: Iterable[Posted], opening: Mapping[str, int] | None = None) -> tuple[Line, ...]:
+    """Return the lines of a member's posted entries, in effective order; currencies run apart and never net.
+
+    `opening` is what was owed before them, by currency.
+    """
+    together: dict[Place, list[Posted]] = defaultdict(list)
     for entry in sorted(entries, key=lambda each: each.number):
-        together[entry.effective_at, entry.economic_key, entry.currency].append(entry)
-    balances: dict[str, int] = defaultdict(int)
+        together[entry.place].append(entry)
+    balances: dict[str, int] = defaultdict(int, opening or {})
     lines: list[Line] = []
-    for (at, economic_key, currency), posted in sorted(together.items(), key=_in_time):
+    for place, posted in sorted(together.items()):
         amount = sum(each.amount_minor for each in posted)
         if amount == 0:
             continue
-        balances[currency] += amount
+        balances[place.currency] += amount
         first = posted[0]
         lines.append(
             Line(
-                economic_key=economic_key,
-                effective_at=at,
+                economic_key=place.economic_key,
+                effective_at=place.effective_at,
                 recorded_at=max(each.recorded_at for each in posted),
                 words=first.words,
-                currency=currency,
+                currency=place.currency,
                 amount_minor=amount,
-                balance_minor=balances[currency],
+                balance_minor=balances[place.currency],
                 journal_ids=tuple(dict.fromkeys(each.journal_id for each in posted)),
+                number=first.number,
                 caused_by=first.caused_by,
+                payment_id=first.payment_id,
+                invoice_id=first.invoice_id,
             )
         )
     return tuple(lines)
-
-
-def _in_time(item: tuple[tuple[datetime, str, str], list[Posted]]) -> tuple[datetime, int, str, str]:
-    """Order by effective time; in one instant what is owed comes before what pays it, a refund before its payment."""
-    (at, economic_key, currency), posted = item
-    place = 2 if economic_key.startswith("refund_paid:") else int(sum(each.amount_minor for each in posted) < 0)
-    return (at, place, economic_key, currency)

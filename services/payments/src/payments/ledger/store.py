@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chassis.ids import new_id
-from chassis.sql import JsonRow, Part, Read, Row, Statement, Write
+from chassis.sql import JsonRow, Part, Read, Statement, Write
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection.objects import Key
@@ -53,17 +53,6 @@ _POST = Part(
             CAST(:currencies AS text[]), CAST(:amounts AS bigint[]), CAST(:phases AS text[]),
             CAST(:tax_codes AS text[]))
     )
-    """
-)
-_MEMBER_ENTRIES = Statement(
-    """
-    SELECT j.id AS journal_id, j.number, j.economic_key, j.effective_at, j.recorded_at, j.words, j.caused_by,
-           j.payment_id, j.invoice_id, e.account, e.currency, e.amount_minor, e.phase
-    FROM payments.ledger_entries AS e JOIN payments.journals AS j ON j.id = e.journal_id
-    WHERE e.account = ANY(:accounts) AND e.phase = 'posted'
-      AND j.effective_at <= coalesce(CAST(:effective_until AS timestamptz), 'infinity')
-      AND j.recorded_at <= coalesce(CAST(:recorded_until AS timestamptz), 'infinity')
-    ORDER BY j.effective_at, j.number, e.line
     """
 )
 
@@ -164,15 +153,3 @@ def _entry_columns(posted: Sequence[NewJournal], ids: Mapping[str, str]) -> dict
         "phases": [entry.phase for _, _, entry in lines],
         "tax_codes": [entry.tax_code for _, _, entry in lines],
     }
-
-
-async def member_entries(
-    connection: AsyncConnection,
-    accounts: Sequence[str],
-    *,
-    effective_until: datetime | None,
-    recorded_until: datetime | None,
-) -> Sequence[Row]:
-    """Posted entries of a member's accounts with their journals, in the order of their effect."""
-    given = {"accounts": list(accounts), "effective_until": effective_until, "recorded_until": recorded_until}
-    return await _MEMBER_ENTRIES.all(connection, given)

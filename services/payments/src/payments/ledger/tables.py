@@ -1,6 +1,7 @@
 """Journals and their entries: insert only, guarded by triggers that live in the migrations.
 
-`balances` is kept by a trigger on `ledger_entries`, so that no writer can make the two differ.
+`balances` and `member_entries` are kept by a trigger on `ledger_entries`, so that no writer can make them differ. The
+latter are what each journal moved for a member, in the order in which people read a ledger.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ journals = Table(
     CheckConstraint("kind IN ('original', 'reversal', 'correction')", name="journals_kind"),
     Index("journals_payment", "payment_id", "number"),
     Index("journals_subject", "subject"),
+    Index("journals_invoice", "invoice_id", postgresql_where=text("invoice_id IS NOT NULL")),
     Index("journals_accounted", text("coalesce(accounted_on, effective_on)"), "number"),
 )
 
@@ -84,7 +86,20 @@ ledger_entries = Table(
     CheckConstraint("amount_minor <> 0", name="ledger_entries_amount"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="ledger_entries_currency"),
     CheckConstraint("phase IN ('pending', 'posted')", name="ledger_entries_phase"),
-    Index("ledger_entries_account", "account", "journal_id"),
+)
+
+_BYTES = Text(collation="C")
+member_entries = Table(
+    "member_entries",
+    metadata,
+    Column("member_id", _BYTES, primary_key=True),
+    Column("effective_at", DateTime(timezone=True), primary_key=True),
+    Column("place", SmallInteger, primary_key=True, autoincrement=False),
+    Column("economic_key", _BYTES, primary_key=True),
+    Column("currency", _BYTES, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
 )
 
 balances = Table(

@@ -5,52 +5,87 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from chassis.sql import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments.ledger import store
-from payments.ledger.domain import member_credit, receivable, refunds_payable
+from payments.ledger import queries
 from payments.ledger.lines import Line, Posted, member_lines
+from payments.ledger.queries import Bound
+
+_CORRECTIONS_EXPECTED: Final = 50
+"""How many entries more than lines are read at once."""
+
+
+class NoSuchLineError(Exception):
+    """The place from which to go on is none in this member's ledger."""
 
 
 @dataclass(frozen=True, slots=True)
-class LinkedLine:
-    """A line of a member's ledger with what it belongs to."""
+class Asked:
+    """Which part of a member's ledger: what had taken effect and what was known by then, before a journal's line."""
 
-    line: Line
-    payment_id: str | None
-    invoice_id: str | None
+    as_of: datetime | None = None
+    recorded_as_of: datetime | None = None
+    before: int | None = None
+    limit: int = 200
 
 
-async def member_ledger(
-    connection: AsyncConnection, member_id: str, *, as_of: datetime | None, recorded_as_of: datetime | None
-) -> Sequence[LinkedLine]:
-    """The member's lines in the order of their effect; both dates are inclusive, None is now."""
-    rows = await store.member_entries(
-        connection,
-        [receivable(member_id), member_credit(member_id), refunds_payable(member_id)],
-        effective_until=as_of,
-        recorded_until=recorded_as_of,
+@dataclass(frozen=True, slots=True)
+class MemberPage:
+    """The newest lines that were asked for, in the order of their effect, and what is owed after them.
+
+    `earlier` is the number of the journal before whose line there are more; None: there are none.
+    """
+
+    lines: Sequence[Line]
+    balances: Mapping[str, int]
+    earlier: int | None
+
+
+async def member_ledger(connection: AsyncConnection, member_id: str, asked: Asked) -> MemberPage:
+    """A page of a member's lines; both dates are inclusive, None is now. Raises NoSuchLineError.
+
+    Costs what the page costs, and one sum of the entries before it.
+    """
+    bound = Bound.until(asked.as_of)
+    if asked.before is not None:
+        place = await queries.place_of(connection, member_id, asked.before)
+        if place is None:
+            raise NoSuchLineError
+        bound = min(bound, Bound.before(place))
+    found, more = await _read(connection, member_id, asked, bound)
+    opening: Mapping[str, int] = {}
+    if more and found:
+        before = Bound.before(min(each.place for each in found))
+        opening = await queries.sums(connection, member_id, before=before, recorded_until=asked.recorded_as_of)
+    lines = member_lines(found, opening)
+    shown = lines[-asked.limit :]
+    balances = {**opening, **{line.currency: line.balance_minor for line in lines}}
+    on_page = {line.currency for line in shown}
+    return MemberPage(
+        lines=shown,
+        balances={currency: owed for currency, owed in balances.items() if owed or currency in on_page},
+        earlier=shown[0].number if len(lines) > len(shown) else None,
     )
-    links = {str(row.journal_id): row for row in rows}
-    posted = [
-        Posted(
-            journal_id=str(row.journal_id),
-            number=row.number,
-            economic_key=row.economic_key,
-            effective_at=row.effective_at,
-            recorded_at=row.recorded_at,
-            words=row.words,
-            currency=row.currency,
-            amount_minor=row.amount_minor,
-            caused_by=row.caused_by and str(row.caused_by),
+
+
+async def _read(
+    connection: AsyncConnection, member_id: str, asked: Asked, bound: Bound
+) -> tuple[Sequence[Posted], bool]:
+    """Read whole lines until there is one more than asked for; tells whether there is anything before them."""
+    at_once = asked.limit + _CORRECTIONS_EXPECTED
+    found: list[Posted] = []
+    while True:
+        rows = await queries.entries(
+            connection, member_id, before=bound, recorded_until=asked.recorded_as_of, limit=at_once
         )
-        for row in rows
-    ]
-    return [_linked(line, links) for line in member_lines(posted)]
-
-
-def _linked(line: Line, links: Mapping[str, Row]) -> LinkedLine:
-    row = links[line.journal_ids[0]]
-    return LinkedLine(line, row.payment_id and str(row.payment_id), row.invoice_id and str(row.invoice_id))
+        found += rows
+        if len(rows) < at_once:
+            return found, False
+        last = found[-1].place
+        # What belongs to the last one's line may go on behind it.
+        whole = [each for each in found if each.place != last]
+        if len(member_lines(whole)) > asked.limit:
+            return whole, True
+        bound = Bound(last, found[-1].number)

@@ -24,6 +24,7 @@ from chassis.verifications import Verified
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.ledger import seals
+from payments.ledger.domain import member_of
 from payments.ledger.sealing import GENESIS, differences, link
 
 FINE: Final = 0
@@ -65,6 +66,9 @@ _LOST_ENTRIES: Final = Statement(
       AND NOT EXISTS (SELECT FROM payments.seals AS s WHERE s.journal_id = e.journal_id)
     GROUP BY e.journal_id ORDER BY 1 LIMIT 100
     """
+)
+_MEMBERS: Final = Statement(
+    "SELECT member_id, currency, sum(amount_minor)::bigint AS amount_minor FROM payments.member_entries GROUP BY 1, 2"
 )
 _BALANCES: Final = Statement("SELECT account, currency, phase, amount_minor FROM payments.balances")
 # Enabled 'O' is unless session_replication_role says otherwise, 'A' is always.
@@ -198,7 +202,8 @@ async def _whole(
     await walk.follow(connection, until=head.last_number, progress=progress)
     for number in sorted(number for number in walk.anchors if number > walk.number):
         report.found("chain", f"seal {number} was noted, and the chain ends with seal {walk.number}")
-    await _end(connection, walk, head, unsealed_after=_BEFORE_ALL)
+    sums = await _end(connection, walk, head, unsealed_after=_BEFORE_ALL)
+    await _members(connection, report, sums)
     if report.entries != counts.entries:
         for row in await _LOST_ENTRIES.all(connection):
             report.found("journal", f"{row.journal}: no such journal, {row.entries} entries belong to it")
@@ -215,8 +220,11 @@ async def _begin(connection: AsyncConnection, report: Report) -> Row:
     return await seals.head(connection)
 
 
-async def _end(connection: AsyncConnection, walk: _Walk, head: Row, *, unsealed_after: int) -> None:
-    """Compare the chain with its head; with what is not sealed yet, compare the balances with the sums of all."""
+async def _end(connection: AsyncConnection, walk: _Walk, head: Row, *, unsealed_after: int) -> Sums:
+    """Compare the chain with its head; with what is not sealed yet, compare the balances with the sums of all.
+
+    Returns these sums.
+    """
     report = walk.report
     report.sealed, report.last_hash = walk.number, walk.hash
     if walk.number != head.last_number:
@@ -234,6 +242,21 @@ async def _end(connection: AsyncConnection, walk: _Walk, head: Row, *, unsealed_
         stands, summed = held.get(place, 0), rest.sums[place]
         if stands != summed:
             report.found("balance", f"{' '.join(place)}: {stands} stands, the entries sum to {summed}")
+    return rest.sums
+
+
+async def _members(connection: AsyncConnection, report: Report, sums: Sums) -> None:
+    """Compare what members' ledgers come to with the sums of all entries."""
+    summed: Counter[tuple[str, str]] = Counter()
+    for (account, currency, phase), amount in sums.items():
+        member_id = member_of(account)
+        if member_id is not None and phase == "posted":
+            summed[member_id, currency] += amount
+    held = {(row.member_id, row.currency): row.amount_minor for row in await _MEMBERS.all(connection)}
+    for member_id, currency in sorted(held.keys() | summed.keys()):
+        stands, wanted = held.get((member_id, currency), 0), summed[member_id, currency]
+        if stands != wanted:
+            report.found("member", f"{member_id} {currency}: {stands} stands, the entries sum to {wanted}")
 
 
 @dataclass(slots=True)

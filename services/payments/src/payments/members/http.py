@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from chassis.web import CONFLICT, INVALID, Problem, ReadTx, Tx, documents
+from chassis.web import CONFLICT, INVALID, LIST_PROBLEMS, PageRequest, Problem, ReadTx, Tx, documents
 from contracts.envelope import Money
 from contracts.events import MemberUpdated
 from fastapi import APIRouter, Path, Query
 from payments import specimens
 from payments.deliveries.domain import OWN_ACCOUNT, Provider
 from payments.ledger import use_cases as ledger
-from payments.ledger.use_cases import LinkedLine
+from payments.ledger.lines import Line
+from payments.ledger.use_cases import Asked, NoSuchLineError
 from payments.members import store, use_cases
 from payments.members.store import Customer, CustomerTakenError, Member
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -66,13 +67,14 @@ class LedgerLineView(BaseModel):
 class MemberLedger(BaseModel):
     """What a member owes and why; one balance for each currency, negative where the member is in credit.
 
-    `lines` are the newest ones; their balances and `balances` count the `earlier` lines too, which are not shown.
+    `lines` are the newest ones, in the order of their effect, and `next` is the cursor of those before them; null where
+    there are none. Their balances, and `balances` after the newest of them, count all that came before.
     """
 
     member: MemberView
-    earlier: int
     lines: list[LedgerLineView]
     balances: list[Money]
+    next: str | None
 
 
 @router.put(
@@ -104,7 +106,7 @@ async def put_member(member_id: MemberId, given: MemberGiven, tx: Tx) -> MemberV
         scope="members:read",
         limit="read",
         example=specimens.LEDGER,
-        problems=[Problem.not_found("member", "isla-morgan")],
+        problems=[Problem.not_found("member", "isla-morgan"), *LIST_PROBLEMS],
     ),
 )
 async def get_ledger(
@@ -113,31 +115,37 @@ async def get_ledger(
     as_of: Annotated[AwareDatetime | None, Query(description="Only what had taken effect by then")] = None,
     recorded_as_of: Annotated[AwareDatetime | None, Query(description="Only what we knew by then")] = None,
     limit: Annotated[int, Query(ge=1, le=1_000, description="How many lines to show: the newest")] = 200,
+    cursor: Annotated[
+        str | None, Query(max_length=100, description="`next` of an answer: the lines before those")
+    ] = None,
 ) -> MemberLedger:
-    """The member's ledger, in the order in which it took effect. `as_of` shows what came before the lines shown."""
+    """The member's ledger, newest page first, each page in the order in which it took effect."""
     member = await store.load(tx.connection, member_id)
     if member is None:
         raise Problem.not_found("member", member_id)
-    lines = await ledger.member_ledger(tx.connection, member_id, as_of=as_of, recorded_as_of=recorded_as_of)
-    balances = {linked.line.currency: linked.line.balance_minor for linked in lines}
+    page = PageRequest(limit, cursor)
+    asked = Asked(as_of, recorded_as_of, page.after_int(), limit)
+    try:
+        found = await ledger.member_ledger(tx.connection, member_id, asked)
+    except NoSuchLineError:
+        raise LIST_PROBLEMS[0] from None
     return MemberLedger(
         member=_view(member),
-        earlier=max(0, len(lines) - limit),
-        lines=[_line(linked) for linked in lines[-limit:]],
-        balances=[Money(amount_minor=amount, currency=currency) for currency, amount in sorted(balances.items())],
+        lines=[_line(line) for line in found.lines],
+        balances=[Money(amount_minor=amount, currency=currency) for currency, amount in sorted(found.balances.items())],
+        next=None if found.earlier is None else page.cursor_of(found.earlier),
     )
 
 
-def _line(linked: LinkedLine) -> LedgerLineView:
-    line = linked.line
+def _line(line: Line) -> LedgerLineView:
     return LedgerLineView(
         effective_at=line.effective_at,
         recorded_at=line.recorded_at,
         words=line.words,
         amount=Money(amount_minor=line.amount_minor, currency=line.currency),
         balance=Money(amount_minor=line.balance_minor, currency=line.currency),
-        payment_id=linked.payment_id,
-        invoice_id=linked.invoice_id,
+        payment_id=line.payment_id,
+        invoice_id=line.invoice_id,
         provider_event_id=line.caused_by,
     )
 

@@ -5,9 +5,10 @@ Rows refer to each other by what is stable (a payment's key, a journal's source 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 
 from payments.collection import codec
@@ -20,6 +21,8 @@ from payments.collection.telling import snapshot
 from payments.collection.use_cases import Batch, apply_one, facts_of, posted, source_of
 from payments.collection.working_set import WorkingSet
 from payments.deliveries.inputs import AlternativeInput, ConflictInput, EventInput, Input, RefoldInput
+from payments.ledger.domain import Journal, member_of
+from payments.ledger.lines import rank_of
 from payments.settlement import store as settlement
 
 Row = Mapping[str, Any]
@@ -61,6 +64,22 @@ class Timeline:
         return sorted(found, key=lambda each: each[0])
 
 
+@dataclass(slots=True)
+class Books:
+    """Up to which day the books were closed, from which number on."""
+
+    _closed: list[tuple[int, date]] = field(default_factory=list)
+
+    def close(self, number: int, ends_on: date) -> None:
+        """From this number on nothing counts in a day up to this one."""
+        self._closed.append((number, ends_on))
+
+    def accounted_on(self, number: int, effective_on: date) -> date | None:
+        """The day on which a journal of this input counts, None where it is the journal's own."""
+        through = max((ends_on for at, ends_on in self._closed if at < number), default=None)
+        return through + timedelta(days=1) if through is not None and effective_on <= through else None
+
+
 class _Keys(Ids):
     """Names payments and invoices by their keys where ids would stand."""
 
@@ -77,9 +96,10 @@ class _Keys(Ids):
 _KEYS = _Keys()
 
 
-def derive(inputs: Sequence[Numbered], members: Timeline) -> Rows:
+def derive(inputs: Sequence[Numbered], members: Timeline, books: Books) -> Rows:
     """Apply whole groups of inputs in the order of their numbers, and return the rows that they make."""
-    batch, rows, days = Batch(), _empty(), {}
+    batch, rows = Batch(), _empty()
+    made_by: dict[str, Numbered] = {}
     working_set = WorkingSet(policy=inputs[0].policy)
     waiting = members.of({key for each in inputs for key in each.named() if key.kind == CUSTOMER})[::-1]
     for each in inputs:
@@ -101,10 +121,10 @@ def derive(inputs: Sequence[Numbered], members: Timeline) -> Rows:
             }
         if applied is not None:
             batch.add(given, applied)
-            days.update({journal.source_key: each.policy.zone for journal in applied.journals})
+            made_by.update({journal.source_key: each for journal in applied.journals})
     _collected(rows, batch)
     _settled(rows, batch)
-    _posted(rows, batch, days)
+    _posted(rows, batch, made_by, books)
     return rows
 
 
@@ -180,9 +200,11 @@ def _add(rows: Rows, table: str, row: dict[str, Any]) -> None:
     rows[table][row.pop("key"),] = row
 
 
-def _posted(rows: Rows, batch: Batch, days: Mapping[str, Any]) -> None:
+def _posted(rows: Rows, batch: Batch, made_by: Mapping[str, Numbered], books: Books) -> None:
     for new in posted(batch, _KEYS):
         journal = new.journal
+        by = made_by[journal.source_key]
+        effective_on = journal.effective_at.astimezone(by.policy.zone).date()
         rows["journals"][journal.source_key,] = {
             "source": journal.source,
             "economic_key": journal.economic_key,
@@ -190,7 +212,8 @@ def _posted(rows: Rows, batch: Batch, days: Mapping[str, Any]) -> None:
             "kind": journal.kind,
             "words": journal.words,
             "effective_at": journal.effective_at,
-            "effective_on": journal.effective_at.astimezone(days[journal.source_key]).date(),
+            "effective_on": effective_on,
+            "accounted_on": books.accounted_on(by.number, effective_on),
             "reverses": journal.reverses,
             "caused_by": new.caused_by,
             "payment": new.payment_id,
@@ -204,4 +227,22 @@ def _posted(rows: Rows, batch: Batch, days: Mapping[str, Any]) -> None:
                 "amount_minor": entry.amount_minor,
                 "phase": entry.phase,
                 "tax_code": entry.tax_code,
+            }
+        _moved_for_members(rows, journal)
+
+
+def _moved_for_members(rows: Rows, journal: Journal) -> None:
+    moved: Counter[tuple[str, str]] = Counter()
+    for entry in journal.entries:
+        member_id = member_of(entry.account)
+        if member_id is not None and entry.phase == "posted":
+            moved[member_id, entry.currency] += entry.amount_minor
+    for (member_id, currency), amount in moved.items():
+        if amount:
+            rows["member_entries"][journal.source_key, member_id] = {
+                "effective_at": journal.effective_at,
+                "place": rank_of(journal.economic_key),
+                "economic_key": journal.economic_key,
+                "currency": currency,
+                "amount_minor": amount,
             }

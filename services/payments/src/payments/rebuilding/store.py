@@ -153,8 +153,8 @@ TABLES: Final = (
         Statement(
             f"""
             SELECT t.source_key AS k1, t.source, t.economic_key, t.subject, t.kind, t.words, t.effective_at,
-                   t.effective_on, r.source_key AS reverses, t.caused_by, p.key AS payment, i.key AS invoice,
-                   t.member_id
+                   t.effective_on, t.accounted_on, r.source_key AS reverses, t.caused_by, p.key AS payment,
+                   i.key AS invoice, t.member_id
             FROM payments.journals AS t {_PAYMENT}
             LEFT JOIN payments.journals AS r ON r.id = t.reverses
             LEFT JOIN payments.invoices AS i ON i.id = t.invoice_id
@@ -171,6 +171,26 @@ TABLES: Final = (
             """
             SELECT j.source_key AS k1, t.line AS k2, t.account, t.currency, t.amount_minor, t.phase, t.tax_code
             FROM payments.ledger_entries AS t JOIN payments.journals AS j ON j.id = t.journal_id
+            WHERE j.source = 'facts' AND j.source_key = ANY(CAST(:keys AS text[]))
+            """
+        ),
+    ),
+    Derived(
+        "member_entries",
+        "journals",
+        2,
+        Statement(
+            """
+            SELECT j.source_key AS k1, t.member_id AS k2, t.effective_at, t.place, t.economic_key, t.currency,
+                   t.amount_minor
+            FROM payments.journals AS j
+            CROSS JOIN LATERAL (
+                SELECT DISTINCT substr(e.account, strpos(e.account, ':') + 1) COLLATE "C" AS id
+                FROM payments.ledger_entries AS e WHERE e.journal_id = j.id AND strpos(e.account, ':') > 0
+            ) AS m
+            JOIN payments.member_entries AS t
+              ON t.member_id = m.id AND t.effective_at = j.effective_at AND t.place = payments.place_of(j.economic_key)
+                 AND t.economic_key = j.economic_key AND t.number = j.number
             WHERE j.source = 'facts' AND j.source_key = ANY(CAST(:keys AS text[]))
             """
         ),
@@ -194,6 +214,7 @@ WHOLE: Final[Mapping[str, tuple[int, Statement]]] = {
         3,
         Statement("SELECT provider AS k1, account AS k2, reference AS k3, member_id FROM payments.member_customers"),
     ),
+    "periods": (1, Statement("SELECT period AS k1, ends_on, closed_by, closed_by_name FROM payments.periods")),
     "balances": (
         3,
         Statement(
@@ -206,7 +227,7 @@ WHOLE: Final[Mapping[str, tuple[int, Statement]]] = {
 _INPUTS: Final = Statement(
     f"""
     SELECT i.number AS id, i.kind, i.delivery_id, i.position, i.provider_event_id, i.fetched_id, i.subject, i.rules,
-           i.command_id, c.name AS command, c.body, c.reason
+           i.command_id, c.name AS command, c.body, c.actor, c.reason
     FROM payments.inputs AS i LEFT JOIN payments.staff_commands AS c ON c.id = i.command_id
     WHERE i.number > :after ORDER BY i.number LIMIT {_PAGE_INPUTS}
     """

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any, Final
 
 import orjson
@@ -22,9 +23,9 @@ from payments.collection.domain import Member, Policy
 from payments.collection.objects import customer_key
 from payments.deliveries import inputs as deliveries
 from payments.deliveries.inputs import CommandInput, EventInput, Input
-from payments.numbering.store import PUT_MEMBER, policy_of
+from payments.numbering.store import CLOSE_PERIOD, PUT_MEMBER, policy_of
 from payments.rebuilding import store
-from payments.rebuilding.deriving import Numbered, Rows, Timeline, derive
+from payments.rebuilding.deriving import Books, Numbered, Rows, Timeline, derive
 from payments.rebuilding.spooling import Spool
 from payments.rebuilding.store import TABLES, Derived
 
@@ -94,12 +95,24 @@ class Rebuilt:
 
 @dataclass(slots=True)
 class _Known:
-    """Members as the commands make them, and the sums of all entries."""
+    """Members and closed periods as the commands make them, and the sums of all entries."""
 
     members: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     customers: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     balances: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     timeline: Timeline = field(default_factory=Timeline)
+    periods: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    books: Books = field(default_factory=Books)
+
+    def close(self, number: int, body: Mapping[str, Any], actor: Mapping[str, Any]) -> None:
+        """Close the period that a command says."""
+        ends_on = date.fromisoformat(body["ends_on"])
+        self.periods[body["period"],] = {
+            "ends_on": ends_on,
+            "closed_by": actor["id"],
+            "closed_by_name": actor["name"],
+        }
+        self.books.close(number, ends_on)
 
     def put(self, number: int, body: Mapping[str, Any]) -> None:
         """Make a member what a command says."""
@@ -136,7 +149,7 @@ async def check(
         seen: dict[str, set[int]] = {table.name: set() for table in TABLES}
         done = 0
         for part in spool.slices():
-            rows = derive(part, known.timeline)
+            rows = derive(part, known.timeline, known.books)
             await _compare(connection, rows, seen, report)
             for entry in rows["ledger_entries"].values():
                 known.balances[entry["account"], entry["currency"], entry["phase"]] += entry["amount_minor"]
@@ -169,9 +182,11 @@ async def _read(
             report.differs("inputs", (refused.item.pending_id,), "the input", "applied", describe(refused.error))
         given: dict[int, Input] = {each.pending_id: each for each in claimed.items}
         for row in commands:
-            body = orjson.loads(row.body) if isinstance(row.body, str) else row.body
+            body = _json(row.body)
             if row.command == PUT_MEMBER:
                 known.put(row.id, body)
+            elif row.command == CLOSE_PERIOD:
+                known.close(row.id, body, _json(row.actor))
             else:
                 facts = tuple(codec.from_json(each) for each in body["facts"])
                 given[row.id] = CommandInput(row.id, str(row.command_id), body["words"], facts, row.reason)
@@ -183,6 +198,10 @@ async def _read(
                 spool.add(numbered, numbered.named())
         report.inputs += len(rows)
         progress(report.inputs)
+
+
+def _json(value: Any) -> Any:
+    return orjson.loads(value) if isinstance(value, str) else value
 
 
 def _lightened(given: Input) -> Input:
@@ -214,5 +233,11 @@ async def _extras(connection: AsyncConnection, table: Derived, seen: set[int], r
 
 async def _compare_whole(connection: AsyncConnection, known: _Known, report: Rebuilt) -> None:
     balances = {key: {"amount_minor": amount} for key, amount in known.balances.items() if amount}
-    for table, rebuilt in (("members", known.members), ("member_customers", known.customers), ("balances", balances)):
-        report.compare(table, await store.whole(connection, table), rebuilt)
+    rebuilt = {
+        "members": known.members,
+        "member_customers": known.customers,
+        "periods": known.periods,
+        "balances": balances,
+    }
+    for table, rows in rebuilt.items():
+        report.compare(table, await store.whole(connection, table), rows)
