@@ -10,9 +10,15 @@ import httpx
 import pytest
 from chassis import tokens
 from contracts.envelope import Actor
-from contracts.events import InvoiceUpdated, PaymentMatchUpdated, PaymentUpdated, PayoutDescribed
+from contracts.events import (
+    InvoiceUpdated,
+    OperationalTaskRequested,
+    PaymentMatchUpdated,
+    PaymentUpdated,
+    PayoutDescribed,
+)
 from contracts.roles import ROLES
-from contracts.topics import PAYMENTS_EVENTS, TASKS_EVENTS
+from contracts.topics import PAYMENTS_EVENTS, TASKS_COMMANDS, TASKS_EVENTS
 from simulator import samples
 
 from tests.payments import standing
@@ -25,9 +31,11 @@ from tests.support.services import PRIVATE_KEY
 OWNER = Actor(kind="staff", id="owner", name="Owner")
 
 
-async def an_unpaid_invoice(payments: Payments, *, version: str = samples.BASIL) -> dict[str, Any]:
+async def an_unpaid_invoice(
+    payments: Payments, *, version: str = samples.BASIL, outcome: str = "insufficient_funds"
+) -> dict[str, Any]:
     await know_mark(payments)
-    await deliver(payments, *card_payment("october", version=version, outcomes=("insufficient_funds",)))
+    await deliver(payments, *card_payment("october", version=version, outcomes=(outcome,)))
     await works(payments)
     (invoice,) = (await payments.get("/invoices?state=open"))["items"]
     found: dict[str, Any] = await payments.get(f"/invoices/{invoice['id']}")
@@ -107,6 +115,29 @@ async def test_the_outcome_of_a_recovery_task_writes_the_debt_off(payments: Paym
     assert (await payments.get("/invoices?state=uncollectible"))["items"] != []
     ((actor,),) = await payments.rows("SELECT actor ->> 'name' FROM payments.staff_commands WHERE name = 'write_off'")
     assert actor == "tasks", "whoever told of it"
+    await standing.check(payments)
+
+
+async def test_a_write_off_of_what_nobody_knows_is_asked_about_again_with_the_reason(payments: Payments) -> None:
+    """From basil on a payment that failed names no invoice: which one it was meant for is not guessed."""
+    invoice = await an_unpaid_invoice(payments, outcome="stolen_card")
+    (payment,) = (await payments.get("/payments"))["items"]
+    assert (payment["invoice_id"], payment["state"]) == (None, "failed")
+
+    await payments.receives(TASKS_EVENTS, a_completed_task(payment["id"], "write_off"))
+
+    assert "5200 bad_debts" not in dict(await balances(payments))
+    first, again = [each.data.body for each in await payments.emitted(TASKS_COMMANDS, OperationalTaskRequested)]
+    assert (again["dedupe_key"], again.get("blocked")) == (first["dedupe_key"], None)
+    assert "nothing was written off, because nobody has told which invoice it is for" in again["note"]
+    retry = (await payments.get(f"/payments/{payment['id']}"))["retry"]
+    assert (retry["state"], retry["why"]) == ("recovery", "no_invoice")
+
+    assert (await does(payments, "invoices", invoice, "write-off", {"reason": "he has moved"})).status_code == 200
+    await payments.receives(TASKS_EVENTS, a_completed_task(payment["id"], "write_off"))
+    assert (await payments.get(f"/payments/{payment['id']}"))["retry"]["state"] == "closed"
+    assert dict(await balances(payments))["5200 bad_debts"] == 10_000
+    assert len(await payments.emitted(TASKS_COMMANDS, OperationalTaskRequested)) == 2
     await standing.check(payments)
 
 

@@ -31,10 +31,12 @@ def consumer(policy: Policy) -> Consumer:
         if body.task.kind != PAYMENT_RECOVERY or payment_id is None or body.change not in ("completed", "cancelled"):
             return
         outcome = body.task.outcome.code if body.change == "completed" and body.task.outcome else "cancelled"
+        done = True
         if outcome == "write_off":
             # Whoever closed the task gives the debt up; where it was paid meanwhile there is nothing to give up.
             reason = event.data.reason or "the recovery task was closed so"
-            await staff.write_off_payment(tx.acting(event.data.actor, tx.cause), payment_id, policy, reason=reason)
-        await use_cases.decided(tx, payment_id, outcome, zone=policy.zone)
+            acting = tx.acting(event.data.actor, tx.cause)
+            done = await staff.write_off_payment(acting, payment_id, policy, reason=reason)
+        await use_cases.decided(tx, payment_id, outcome if done else use_cases.NO_INVOICE, zone=policy.zone)
 
     return reading

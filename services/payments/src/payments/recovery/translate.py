@@ -44,6 +44,7 @@ _WHY: Final[Mapping[str, str]] = {
     "exhausted": "every automatic attempt has failed",
     "outcome_unknown": "nobody can say what became of an attempt",
     "no_retry": "it cannot be tried again automatically",
+    "no_invoice": "nothing was written off, because nobody has told which invoice it is for: write off that invoice",
 }
 
 

@@ -34,6 +34,8 @@ from payments.recovery.store import Target
 from payments.recovery.translate import Subject
 
 _FETCH_WHY: Final = "an attempt of ours was answered, the charge has not been told"
+NO_INVOICE: Final = "no_invoice"
+"""The outcome that stands for a write-off of what nobody knows."""
 _TASK_DUE: Final = timedelta(days=1)
 
 
@@ -305,11 +307,19 @@ async def release(tx: Transaction, pauses: Pauses, *, limit: int) -> int:
 
 
 async def decided(tx: Transaction, payment_id: str, outcome: str, *, zone: ZoneInfo) -> None:
-    """Do what a person has decided about a payment in recovery, once; what is paid or closed is left alone."""
+    """Do what a person has decided about a payment in recovery, once; what is paid or closed is left alone.
+
+    What cannot be done is asked about again, with what stands in its way: a hold, or that nobody knows the invoice.
+    """
     target = await _target(tx, payment_id)
     if target is None or target.stored.plan.state != "recovery":
         return
     plan, subject = target.stored.plan, target.subject
+    if outcome == NO_INVOICE:
+        again = domain.handed_over(plan, NO_INVOICE)
+        await store.save(tx.connection, {payment_id: again})
+        _ask(tx, subject, None, again, None, zone=zone)
+        return
     if outcome not in ("retry_now", "new_method"):
         await _change(tx, subject, plan, domain.closed(plan, outcome), "closed", outcome.replace("_", " "))
         return

@@ -15,6 +15,14 @@ from payments.ledger.domain import member_credit
 _INVOICE = text("SELECT id, key, member_id, version FROM payments.invoices WHERE id = :id")
 _PAYING = text("SELECT key FROM payments.payments WHERE invoice_id = :id AND NOT superseded ORDER BY key")
 _OF_PAYMENT = text("SELECT invoice_id FROM payments.payments WHERE id = :id AND NOT superseded")
+_MAY_BE_FOR = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM payments.payments AS p
+        JOIN payments.invoices AS i ON i.member_id = p.member_id AND i.currency = p.currency
+        WHERE p.id = :id AND NOT p.superseded AND p.invoice_id IS NULL AND i.state = 'open' AND NOT i.implied)
+    """
+)
 _CREDIT = text(
     "SELECT coalesce(sum(amount_minor), 0)::bigint FROM payments.balances"
     " WHERE account = :account AND currency = :currency AND phase = 'posted'"
@@ -58,6 +66,11 @@ async def invoice_of_payment(connection: AsyncConnection, payment_id: str) -> st
     """Our id of the invoice that a payment is for."""
     found = (await connection.execute(_OF_PAYMENT, {"id": payment_id})).scalar_one_or_none()
     return None if found is None else str(found)
+
+
+async def may_be_for_an_open_invoice(connection: AsyncConnection, payment_id: str) -> bool:
+    """Whether nobody has told what a payment is for, while its member has an invoice that it may be for."""
+    return bool((await connection.execute(_MAY_BE_FOR, {"id": payment_id})).scalar_one())
 
 
 async def find_payout(connection: AsyncConnection, payout_id: str) -> Found | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 
@@ -114,14 +115,16 @@ async def bank(tx: Transaction, payout_id: str, policy: Policy, *, at: datetime,
 
 
 async def write_off_payment(tx: Transaction, payment_id: str, policy: Policy, *, reason: str) -> bool:
-    """Give up what is due of the invoice that a payment is for; False where nothing is."""
+    """Give up what is due of the invoice that a payment is for, if anything is.
+
+    False where it is not known which invoice that is: a card that was refused proves no debt, but the member has an
+    invoice that it may have been meant for, and which one to give up is a person's decision.
+    """
     invoice_id = await store.invoice_of_payment(tx.connection, payment_id)
     if invoice_id is None:
-        return False
-    try:
+        return not await store.may_be_for_an_open_invoice(tx.connection, payment_id)
+    with contextlib.suppress(domain.RefusedError, NoSuchInvoiceError):
         await write_off(tx, invoice_id, policy, amount_minor=None, reason=reason, expected=None)
-    except (domain.RefusedError, NoSuchInvoiceError):
-        return False
     return True
 
 
