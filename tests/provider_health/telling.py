@@ -23,6 +23,9 @@ from contracts.events import (
     TaskState,
 )
 from contracts.registry import type_of
+from payments.collection.domain import PayoutView
+from payments.collection.objects import PAYOUT, Key
+from payments.collection.translate import payout_updated
 
 MINUTE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PLATFORM = Actor(kind="staff", id="platform", name="Platform")
@@ -148,3 +151,16 @@ def an_acknowledgement(instance: str, epoch: int, *, after_seconds: float = 0.4)
         applied_at=real_now() + timedelta(seconds=after_seconds),
     )
     return told(body, Entity(type="automation_pause", id=instance), service="payments")
+
+
+def a_payout(difference_minor: int | None, reference: str = "po_1") -> Event[Payload]:
+    """What payments tells of a payout of A$107.83 at Stripe, as its own code writes it."""
+    view = PayoutView(
+        key=Key("stripe", "self", PAYOUT, reference),
+        state="paid",
+        amount_minor=10_783,
+        currency="AUD",
+        difference_minor=difference_minor,
+    )
+    draft = payout_updated(view, f"payout-{reference}", None, ())
+    return told(draft.body, draft.entity, service="payments", after=draft.after)

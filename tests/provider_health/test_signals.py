@@ -11,6 +11,7 @@ from contracts.topics import PAYMENTS_EVENTS, TASKS_COMMANDS, TASKS_EVENTS
 from tests.provider_health.looking import Health
 from tests.provider_health.telling import (
     a_payment_update,
+    a_payout,
     a_prevention_task,
     a_provider_event,
     a_replay,
@@ -125,3 +126,25 @@ async def test_a_prevention_task_that_is_cancelled_is_asked_for_again(health: He
 
     await health.running.receives(TASKS_EVENTS, a_prevention_task(incident_id, task_id="task_2"))
     assert (await health.incident())["prevention_task_id"] == "task_2"
+
+
+async def test_a_payout_that_does_not_add_up_is_an_incident_until_it_does(health: Health) -> None:
+    await health.running.receives(
+        PAYMENTS_EVENTS, a_provider_event("pay_1", "failed", retry="scheduled", provider="stripe")
+    )
+    await health.running.receives(PAYMENTS_EVENTS, a_payout(None), a_payout(0, "po_fine"), a_payout(-150))
+
+    incident = await health.incident()
+    assert (incident["title"], incident["severity"]) == ("Payout po_1 of Stripe is A$1.50 less than its lines", 3)
+    assert (incident["money_at_risk"], incident["pause_ids"]) == ({"amount_minor": 150, "currency": "AUD"}, [])
+    acknowledged = await health.post(f"/incidents/{incident['id']}/acknowledge", incident["version"])
+    assert acknowledged["money_at_risk"]["amount_minor"] == 150
+
+    late = a_payout(-150)
+    await health.running.receives(PAYMENTS_EVENTS, a_payout(20), a_payout(0))
+    await health.running.receives(PAYMENTS_EVENTS, late)
+
+    incident = await health.incident()
+    assert incident["recovered_at"] is not None
+    assert [entry["kind"] for entry in incident["timeline"]] == ["opened", "acknowledged", "symptom", "recovered"]
+    assert incident["timeline"][2]["words"] == "Payout po_1 of Stripe is A$0.20 more than its lines"

@@ -12,6 +12,7 @@ from contracts.events import (
     OperationalTaskUpdated,
     PaymentProviderEventIngested,
     PaymentUpdated,
+    PayoutDescribed,
     ProviderDeliveryRejected,
     ReplayUpdated,
 )
@@ -42,6 +43,10 @@ def consumer(policy: Policy) -> Consumer:
     @made.on(PaymentUpdated)
     async def count_waiting_money_on_payment_updated(tx: Transaction, event: Event[PaymentUpdated]) -> None:
         await signals.payment_updated(tx, event, policy)
+
+    @made.on(PayoutDescribed)
+    async def explain_payout_on_payout_described(tx: Transaction, event: Event[PayoutDescribed]) -> None:
+        await signals.payout_described(tx, event)
 
     @made.on(ReplayUpdated)
     async def note_replay_on_replay_updated(tx: Transaction, event: Event[ReplayUpdated]) -> None:

@@ -12,12 +12,12 @@ from chassis.clock import real_now
 from chassis.sql import Statement
 from chassis.transaction import Transaction
 from contracts.envelope import Event, Payload
-from contracts.events import PaymentProviderEventIngested, PaymentUpdated, ProviderDeliveryRejected
+from contracts.events import PaymentProviderEventIngested, PaymentUpdated, PayoutDescribed, ProviderDeliveryRejected
 
 from provider_health.checks import use_cases as checks
 from provider_health.checks.domain import Observation
+from provider_health.incidents import payouts, translate
 from provider_health.incidents import store as incidents
-from provider_health.incidents import translate
 from provider_health.incidents.reactions import Policy
 from provider_health.names import API, WEBHOOKS
 
@@ -53,6 +53,9 @@ async def event_ingested(tx: Transaction, event: Event[PaymentProviderEventInges
     check = f"{body.provider}/{WEBHOOKS}"
     if _is_current(event) and await _is_news(tx, check):
         await checks.record(tx, check, Observation("ok", tx.now, f"delivered {body.what}"[:500]), policy)
+    payout = translate.payout_of(body.provider, event.data.after, event.time)
+    if payout is not None:
+        await payouts.payout_told(tx, payout)
     waits = translate.waits(event.data.after)
     if body.payment is not None and waits is not None and body.outcome == "applied":
         # Most payments never fail: of these nothing is kept.
@@ -66,6 +69,13 @@ async def event_ingested(tx: Transaction, event: Event[PaymentProviderEventInges
             waits=waits,
             told_at=event.time,
         )
+
+
+async def payout_described(tx: Transaction, event: Event[PayoutDescribed]) -> None:
+    """Open an incident for a payout that its lines do not explain, and let it recover once they do."""
+    payout = translate.payout_of(event.data.body.provider, event.data.after, event.time)
+    if payout is not None:
+        await payouts.payout_told(tx, payout)
 
 
 async def payment_updated(tx: Transaction, event: Event[PaymentUpdated], policy: Policy) -> None:

@@ -27,6 +27,8 @@ STEPS: Final[dict[Verb, tuple[State, State]]] = {
 OPEN: Final[frozenset[State]] = frozenset({"detected", "acknowledged", "mitigated"})
 SEVERE: Final = 2
 """Incidents of this severity and above (1 is the worst) need a prevention task."""
+PAYOUT: Final = "payout"
+"""How the cause of an incident begins that is about one payout."""
 GATHERS_AFTER_RECOVERY: Final = timedelta(hours=1)
 NOTICES_AN_HOUR: Final = 2
 _HOUR: Final = timedelta(hours=1)
@@ -99,9 +101,30 @@ class Incident:
         return self.severity <= SEVERE
 
     @property
+    def is_of_a_payout(self) -> bool:
+        """Whether it is about one payout, and about no money that waits."""
+        return self.cause.partition(" ")[0] == PAYOUT
+
+    @property
     def dedupe_key(self) -> str:
         """One incident gathers for each provider and cause."""
         return f"{self.provider}:{self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutTold:
+    """What was told of a payout: how much more it is than its lines, 0 where they explain it."""
+
+    provider: str
+    reference: str
+    difference_minor: int
+    currency: str
+    told_at: datetime
+
+    @property
+    def cause(self) -> str:
+        """The cause of the incident that it is where it does not add up."""
+        return f"{PAYOUT} {self.reference}"
 
 
 class WrongStateError(Exception):

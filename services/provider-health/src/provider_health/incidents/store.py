@@ -51,6 +51,15 @@ _PREVENTS = Statement(
     WHERE held.version < excluded.version
     """
 )
+# Something that was told later, or the same, is known already where no row comes back.
+_PAYOUT = Statement(
+    """
+    INSERT INTO provider_health.payouts_told AS held (provider, reference, told_at)
+    VALUES (:provider, :reference, :told_at)
+    ON CONFLICT (provider, reference) DO UPDATE SET told_at = excluded.told_at WHERE held.told_at < excluded.told_at
+    RETURNING held.told_at
+    """
+)
 _PROVIDER = text("SELECT provider FROM provider_health.waiting_payments WHERE payment_id = :payment")
 _STATUS = text("SELECT status FROM provider_health.provider_health_checks WHERE id = :check")
 
@@ -140,6 +149,12 @@ async def prevention_of(connection: AsyncConnection, incident: Incident) -> Prev
     found = await connection.execute(select(table).where(table.c.task_id == incident.prevention_task_id))
     row = found.one_or_none()
     return None if row is None else PreventionTask(**row._mapping)
+
+
+async def payout_told(connection: AsyncConnection, provider: str, reference: str, told_at: datetime) -> bool:
+    """Keep when something was told of a payout; False where something later is known. Its row is locked."""
+    given = {"provider": provider, "reference": reference, "told_at": told_at}
+    return bool(await _PAYOUT.all(connection, given))
 
 
 async def check_status(connection: AsyncConnection, provider: str, category: str) -> str | None:

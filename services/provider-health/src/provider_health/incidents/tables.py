@@ -66,6 +66,14 @@ prevention_tasks = Table(
     Column("version", Integer, nullable=False),
 )
 
+payouts_told = Table(
+    "payouts_told",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("reference", Text, primary_key=True),
+    Column("told_at", DateTime(timezone=True), nullable=False),
+)
+
 waiting_payments = Table(
     "waiting_payments",
     metadata,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 from chassis.transaction import Draft
@@ -19,7 +19,7 @@ from contracts.events import (
 )
 from contracts.tasks import INCIDENT_PREVENTION
 
-from provider_health.incidents.domain import Incident, PreventionTask, prevention_key
+from provider_health.incidents.domain import Incident, PayoutTold, PreventionTask, prevention_key
 
 _WAITING: Final = frozenset({"scheduled", "held", "calling"})
 _ENDED: Final = frozenset({"succeeded", "paid_out", "cancelled", "charged_back"})
@@ -136,6 +136,15 @@ def waits(after: Mapping[str, Any] | None) -> bool | None:
         retry = told["retry"]
         return isinstance(retry, Mapping) and retry.get("state") in _WAITING
     return False if told.get("state") in _ENDED else None
+
+
+def payout_of(provider: str, after: Mapping[str, Any] | None, told_at: datetime) -> PayoutTold | None:
+    """What a payout's snapshot says of how it adds up; None for anything else, and while its lines are not known."""
+    match after:
+        case {"id": str(reference), "arrives_on": _, "difference_minor": int(difference), "currency": str(currency)}:
+            return PayoutTold(provider, reference, difference, currency, told_at)
+        case _:
+            return None
 
 
 def had_failed(before: Mapping[str, Any] | None) -> bool:

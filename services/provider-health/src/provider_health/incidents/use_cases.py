@@ -254,7 +254,7 @@ async def write(
 
 def with_risk(incident: Incident, risk: AtRisk | None) -> Incident:
     """The incident with the money that waits now, where that is more than ever before."""
-    if risk is None or risk.amount_minor <= (incident.at_risk_minor or 0):
+    if risk is None or incident.is_of_a_payout or risk.amount_minor <= (incident.at_risk_minor or 0):
         return incident
     return replace(
         incident,
