@@ -8,6 +8,7 @@ from payments.collection.facts import (
     Banked,
     CreditApplied,
     Decision,
+    LongOverdue,
     Matched,
     PaidOutside,
     Told,
@@ -60,3 +61,7 @@ def banked(*, at: int = AT + 3 * DAY, payout: Key = PAYOUT_1, id_: str = "cmd_ba
 
 def withdrawn(decision: str, *, of: Key = IN_1, at: int = AT + 50 * DAY) -> Input:
     return _input(Withdrawn(_told("withdraw", f"not_{decision}", at), of, decision))
+
+
+def long_overdue(*, of: Key = IN_1, at: int = AT + 400 * DAY, id_: str = "cmd_year") -> Input:
+    return _input(LongOverdue(_told("relieve_debt", id_, at), of))

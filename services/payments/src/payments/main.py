@@ -45,6 +45,7 @@ from payments.recovery.jobs import Releases, Retries
 from payments.recovery.use_cases import Means
 from payments.refunding import http as refunding_http
 from payments.refunding.jobs import RefundCalls
+from payments.reliefs.jobs import DebtReliefs
 from payments.replays import http as replays_http
 from payments.replays import use_cases as replaying
 from payments.replays.jobs import Replays
@@ -133,6 +134,11 @@ def _parked(runtime: Runtime[PaymentsSettings]) -> Part:
     )
 
 
+def _reliefs(runtime: Runtime[PaymentsSettings]) -> Part:
+    settings = runtime.settings
+    return DebtReliefs(runtime.database, policy_of(settings), poll_seconds=settings.debt_relief_poll_seconds)
+
+
 def _replays(runtime: Runtime[PaymentsSettings]) -> Part:
     settings = runtime.settings
     means = replaying.Means(
@@ -199,6 +205,7 @@ service = Service(
         _replays,
         _parked,
         _refunds,
+        _reliefs,
     ],
     measures=_measures,
     commands={"verify": verify, "rebuild": rebuild, "export": export},

@@ -49,6 +49,9 @@ class PaymentsSettings(Settings):
         3_600.0, ge=0, description="How long something stays parked before somebody is asked about it"
     )
     parked_poll_seconds: float = Field(5.0, gt=0, description="How often parked things are looked at")
+    debt_relief_poll_seconds: float = Field(
+        300.0, gt=0, description="How often debts that have become twelve months overdue are looked for"
+    )
     worker_batch_max_events: int = Field(200, ge=1, le=2_000, description="Events that a worker takes at once")
     verify_every_seconds: float = Field(600.0, gt=0, description="How often the ledger is verified")
     business_timezone: TimeZone = Field("Australia/Sydney", description="Time zone of business days")

@@ -17,6 +17,7 @@ from payments.collection.facts import (
     CreditApplied,
     Decision,
     Fact,
+    LongOverdue,
     Matched,
     PaidOutside,
     Withdrawn,
@@ -24,8 +25,7 @@ from payments.collection.facts import (
 )
 from payments.collection.objects import INVOICE, Key
 
-D = TypeVar("D", WrittenOff, PaidOutside, CreditApplied)
-_COUNTING = WrittenOff | PaidOutside | CreditApplied | Matched | Banked
+D = TypeVar("D", WrittenOff, PaidOutside, CreditApplied, LongOverdue)
 
 
 def standing(facts: Collection[Fact]) -> list[Decision]:
@@ -34,7 +34,7 @@ def standing(facts: Collection[Fact]) -> list[Decision]:
     found = [
         each
         for each in facts
-        if isinstance(each, WrittenOff | PaidOutside | CreditApplied | Matched | Banked)
+        if isinstance(each, WrittenOff | PaidOutside | CreditApplied | LongOverdue | Matched | Banked)
         and each.told.event_id not in gone
     ]
     return sorted(found, key=lambda each: (each.told.at, each.told.event_id))
@@ -76,6 +76,7 @@ def _settled(invoice: InvoiceView, payments: Sequence[PaymentView], decided: Seq
         written_off=_about(WrittenOff, invoice, payments, decided),
         outside=_about(PaidOutside, invoice, payments, decided),
         credits=_about(CreditApplied, invoice, payments, decided),
+        overdue=_about(LongOverdue, invoice, payments, decided),
     )
     paying = [each for each in payments if each.invoice == invoice.key and each.currency == invoice.currency]
     by_staff = any(each.matched for each in paying) or view.written_off or view.outside or view.credits

@@ -11,7 +11,15 @@ from datetime import date, datetime
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from payments.collection.facts import CreditApplied, DisputeStatus, Failure, PaidOutside, PayoutItem, WrittenOff
+from payments.collection.facts import (
+    CreditApplied,
+    DisputeStatus,
+    Failure,
+    LongOverdue,
+    PaidOutside,
+    PayoutItem,
+    WrittenOff,
+)
 from payments.collection.objects import Key
 
 PaymentState = Literal[
@@ -229,8 +237,8 @@ class InvoiceView:
     """One invoice, real or implied by a payment that came without any.
 
     `gst_rule` says where `gst_minor` comes from: `stated` by the provider, `inclusive_half_up` (one eleventh of the
-    whole invoice, half a cent up), or `none`. `payments` are those known to be for it; the last three are decisions of
-    staff, in the order of their effect.
+    whole invoice, half a cent up), or `none`. `payments` are those known to be for it; the last four are decisions of
+    staff, and what the clock has shown, in the order of their effect.
     """
 
     key: Key
@@ -253,6 +261,7 @@ class InvoiceView:
     written_off: tuple[WrittenOff, ...] = ()
     outside: tuple[PaidOutside, ...] = ()
     credits: tuple[CreditApplied, ...] = ()
+    overdue: tuple[LongOverdue, ...] = ()
 
     @property
     def reference(self) -> str:

@@ -348,6 +348,14 @@ class Banked:
 
 
 @dataclass(frozen=True, slots=True)
+class LongOverdue:
+    """The clock has passed `told.at`, and what is due of an invoice had been due for twelve months by then."""
+
+    told: Told
+    of: Key
+
+
+@dataclass(frozen=True, slots=True)
 class Withdrawn:
     """A decision of staff about `of` was a mistake: whatever it was, it counts no more."""
 
@@ -356,7 +364,7 @@ class Withdrawn:
     decision: str
 
 
-Decision = WrittenOff | PaidOutside | CreditApplied | Matched | Banked | Withdrawn
+Decision = WrittenOff | PaidOutside | CreditApplied | LongOverdue | Matched | Banked | Withdrawn
 Fact = (
     ChargeTold
     | IntentTold

@@ -20,7 +20,7 @@ from payments.collection.domain import (
     Policy,
     RefundView,
 )
-from payments.collection.facts import CreditApplied, PaidOutside, WrittenOff
+from payments.collection.facts import CreditApplied, LongOverdue, PaidOutside, WrittenOff
 from payments.collection.objects import Key
 from payments.ledger.domain import GST_PAYABLE, REFUNDS_ALLOWANCES, Derived
 from payments.ledger.moving import Part, lost_disputes, posts, refunded
@@ -29,7 +29,7 @@ from payments.ledger.walking import Walk, share
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One thing that changed what is due. Of one instant: what comes in, what is taken back, notes, void, decisions."""
+    """One thing that changed what is due. In one instant: money in, taken back, notes, void, decisions, time."""
 
     at: datetime
     rank: int
@@ -42,6 +42,7 @@ class _Step:
         | PaidOutside
         | CreditApplied
         | WrittenOff
+        | LongOverdue
         | None
     )
     taken_back: bool = False
@@ -75,10 +76,24 @@ def left(invoice: InvoiceView, paying: Sequence[PaymentView], policy: Policy) ->
     return Left(max(walk.due, 0), walk.written)
 
 
+def relief_at(invoice: InvoiceView, paying: Sequence[PaymentView], policy: Policy) -> datetime | None:
+    """Return from when on the GST of what is due may be claimed back; None where there is none to claim, or it was.
+
+    `paying` are in the invoice's currency.
+    """
+    walk = Walk(invoice, invoice.member.id if invoice.member else "", invoice.key, policy)
+    for _ in _steps(walk, invoice, paying):
+        pass
+    return max(walk.long_overdue_at, walk.owed_since) if walk.relievable_minor else None
+
+
 def _steps(walk: Walk, invoice: InvoiceView, paying: Sequence[PaymentView]) -> Iterator[Derived]:
     found = [*_of_payments(invoice, paying), *_of_invoice(invoice)]
     for step in sorted(found, key=lambda each: (each.at, each.rank, each.subject, str(each.id))):
+        was_due = walk.due
         derived = _taken(walk, step)
+        if was_due <= 0 < walk.due:
+            walk.owed_since = step.at
         if derived is not None:
             yield derived
 
@@ -97,6 +112,8 @@ def _taken(walk: Walk, step: _Step) -> Derived | None:
             return walk.apply_credit(fact)
         case WrittenOff() as fact:
             return walk.write_off(fact)
+        case LongOverdue() as fact:
+            return walk.relieve(fact)
         case _:
             return walk.void(step.at) if step.taken_back else walk.out_of_band(step.at)
 
@@ -129,6 +146,8 @@ def _of_invoice(invoice: InvoiceView) -> Iterator[_Step]:
             yield _Step(received.told.at, 5, received.of, received.told.event_id, received)
     for given_up in invoice.written_off:
         yield _Step(given_up.told.at, 6, given_up.of, given_up.told.event_id, given_up)
+    for passed in invoice.overdue:
+        yield _Step(passed.told.at, 7, passed.of, passed.told.event_id, passed)
 
 
 def _given_back(walk: Walk, paying: Sequence[PaymentView]) -> Iterator[Derived]:

@@ -2,17 +2,19 @@
 
 On the cash basis GST is owed for what was received: what is due keeps its share of the invoice's GST deferred, and
 whatever changes what is due moves the difference, so that the shares always sum to the invoice's own GST. The same
-shares are the relief for a bad debt on the accrual basis, where the GST of what nobody paid was owed before.
+shares are the relief for a bad debt on the accrual basis, where the GST of what nobody paid was owed before: once a
+debt was written off, or is twelve months overdue. From then on what is still due of it is deferred as on the cash
+basis, and what comes in after all is owed again.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 
 from payments.collection.domain import CreditNoteView, DisputeView, InvoiceView, Movement, PaymentView, Policy
-from payments.collection.facts import CreditApplied, Decision, PaidOutside, WrittenOff
+from payments.collection.facts import CreditApplied, Decision, LongOverdue, PaidOutside, WrittenOff
 from payments.collection.objects import Key
 from payments.ledger.domain import (
     BAD_DEBTS,
@@ -44,10 +46,18 @@ def share(part: int, of: int, total: int) -> int:
     return (2 * of * part + total) // (2 * total) if total > 0 else 0
 
 
+def long_overdue_at(invoice: InvoiceView, policy: Policy) -> datetime:
+    """Return when an invoice has been overdue for twelve whole months: one without a due date was due when issued."""
+    due_on = invoice.due_on or invoice.issued_at.astimezone(policy.zone).date()
+    last = date(due_on.year + 1, 3, 1) if (due_on.month, due_on.day) == (2, 29) else due_on.replace(due_on.year + 1)
+    return datetime.combine(last + timedelta(days=1), time(), policy.zone)
+
+
 class Walk:
     """Goes through the steps. `due` is owed still, `written` was given up and not recovered since.
 
-    `credited` is what of each payment is the member's credit. `of_member` is the invoice's: it has one.
+    `credited` is what of each payment is the member's credit. `of_member` is the invoice's: it has one. `owed_since` is
+    when what is due began to be.
     """
 
     def __init__(self, invoice: InvoiceView, member_id: str, subject: Key, policy: Policy) -> None:
@@ -56,18 +66,26 @@ class Walk:
         self.owed, self.credit = receivable(member_id), member_credit(member_id)
         self.payable = refunds_payable(member_id)
         self.due = invoice.total_minor
+        self.owed_since = invoice.issued_at
+        self.long_overdue_at = long_overdue_at(invoice, policy)
         self.written = 0
         self.credited: dict[Key, int] = defaultdict(int)
         self._cash = policy.basis == "cash"
+        self._defers = self._cash
         self._written_gst = 0
         self._lowered_minor, self._lowered_gst = 0, 0
         self._parts: dict[tuple[Key, int], tuple[int, int, int]] = {}
-        self._notes: dict[Key, tuple[int, int]] = {}
+        self._notes: dict[Key, tuple[int, int, bool]] = {}
 
     @property
     def decreasing(self) -> TaxCode:
         """The tax code of GST that is not owed any more."""
         return "GST-DEC" if self.taxed == "GST" else self.taxed
+
+    @property
+    def relievable_minor(self) -> int:
+        """The GST within what is due that could be claimed back: none where it never was owed, or was claimed."""
+        return 0 if self._defers else self._deferred(self.due) if self.due > 0 else 0
 
     def money(self, payment: PaymentView, movement: Movement, *, taken_back: bool) -> Derived:
         """What a payment brought, or what was taken back of it: the same parts again."""
@@ -119,13 +137,22 @@ class Walk:
         self.due -= amount
         self.written += amount
         self._written_gst += gst
-        relief: Part = (GST_DEFERRED, gst, self.taxed) if self._cash else (GST_PAYABLE, gst, self.decreasing)
+        relief: Part = (GST_DEFERRED, gst, self.taxed) if self._defers else (GST_PAYABLE, gst, self.decreasing)
         lines: tuple[Part, ...] = (
-            (BAD_DEBTS, amount - gst, self.taxed if self._cash else self.decreasing),
+            (BAD_DEBTS, amount - gst, self.taxed if self._defers else self.decreasing),
             relief,
             (self.owed, -amount, "N-T"),
         )
         return self._decided("write_off", fact, lines, f"{self._named} written off")
+
+    def relieve(self, fact: LongOverdue) -> Derived | None:
+        """Claim back the GST of what is due: it stays deferred, and is owed again with what comes in after all."""
+        gst = self.relievable_minor
+        if gst == 0 or fact.told.at < self.long_overdue_at:
+            return None
+        self._defers = True
+        lines: tuple[Part, ...] = ((GST_PAYABLE, gst, self.decreasing), (GST_DEFERRED, -gst, self.taxed))
+        return self._decided("bad_debt_relief", fact, lines, f"GST of {self._named} claimed back: a year overdue")
 
     def lost(self, payment: PaymentView, dispute: DisputeView) -> Derived:
         """A dispute that was lost: what it took is owed again."""
@@ -137,9 +164,11 @@ class Walk:
         """Lower the invoice by a credit note: what is due first, what is beyond it becomes the member's credit."""
         if not taken_back:
             part = min(max(self.due, 0), note.credited_minor)
-            gst = self._deferred(self.due) - self._deferred(self.due - part) if self._cash else 0
-            self._notes[note.key] = (part, gst)
-        part, deferred = self._notes[note.key]
+            gst = self._deferred(self.due) - self._deferred(self.due - part) if self._defers else 0
+            self._notes[note.key] = (part, gst, self._defers)
+        part, deferred, defers = self._notes[note.key]
+        if self._defers and not defers:
+            deferred = self._deferred(self.due + part) - self._deferred(self.due)
         sign = -1 if taken_back else 1
         self.due -= sign * part
         self._lowered_minor += sign * note.credited_minor
@@ -171,7 +200,7 @@ class Walk:
         if total <= 0:
             self.due -= total
             return None
-        deferred = self._deferred(self.due) - self._deferred(self.due - total) if self._cash else 0
+        deferred = self._deferred(self.due) - self._deferred(self.due - total) if self._defers else 0
         self.due -= total
         lines: tuple[Part, ...] = (
             (REVENUE, total - gst, self.decreasing),
@@ -195,11 +224,10 @@ class Walk:
         self.due += sign * part
         self.written += sign * recovered
         self._written_gst += sign * gst
-        owed_again: TaxCode = self.taxed if self._cash or self.taxed != "GST" else "GST-INC"
         return (
             (self.owed, sign * part, "N-T"),
-            (BAD_DEBTS_RECOVERED, sign * (recovered - gst), owed_again),
-            (GST_PAYABLE, sign * gst, owed_again),
+            (BAD_DEBTS_RECOVERED, sign * (recovered - gst), self._owed_again),
+            (GST_PAYABLE, sign * gst, self._owed_again),
             (self.credit, sign * beyond, "N-T"),
             *self._attributed(before),
         )
@@ -211,11 +239,16 @@ class Walk:
         return self.invoice.gst_minor - share(paid, self.invoice.gst_minor, self.invoice.total_minor)
 
     def _attributed(self, before: int) -> tuple[Part, ...]:
-        """Return, on the cash basis, what becomes owed to the tax office, or is deferred again, with what was due."""
-        if not self._cash:
+        """Return, where GST is deferred, what becomes owed to the tax office, or is deferred again, by what was due."""
+        if not self._defers:
             return ()
         gst = self._deferred(before) - self._deferred(self.due)
-        return (GST_DEFERRED, gst, self.taxed), (GST_PAYABLE, -gst, self.taxed if gst > 0 else self.decreasing)
+        return (GST_DEFERRED, gst, self.taxed), (GST_PAYABLE, -gst, self._owed_again if gst > 0 else self.decreasing)
+
+    @property
+    def _owed_again(self) -> TaxCode:
+        """The tax code of GST that is owed with money that came in: on the accrual basis it was owed before."""
+        return self.taxed if self._cash or self.taxed != "GST" else "GST-INC"
 
     @property
     def _named(self) -> str:
@@ -223,7 +256,8 @@ class Walk:
 
     def _decided(self, what: str, fact: Decision, lines: Sequence[Part], words: str) -> Derived:
         """Return the journal of a decision of staff: found again under what the decision names."""
-        assert isinstance(fact, WrittenOff | PaidOutside | CreditApplied)  # noqa: S101 - the others post nothing
+        # The others post nothing.
+        assert isinstance(fact, WrittenOff | PaidOutside | CreditApplied | LongOverdue)  # noqa: S101
         return Derived(
             economic_key=f"{what}:{fact.told.event_id}",
             subject=fact.of,

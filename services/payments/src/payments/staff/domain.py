@@ -11,7 +11,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from payments.collection.domain import Group, InvoiceView, PayoutView, Policy
-from payments.collection.facts import Banked, CreditApplied, Decision, PaidOutside, Told, Withdrawn, WrittenOff
+from payments.collection.facts import (
+    Banked,
+    CreditApplied,
+    Decision,
+    LongOverdue,
+    PaidOutside,
+    Told,
+    Withdrawn,
+    WrittenOff,
+)
 from payments.collection.invoices import implied_key
 from payments.collection.objects import INVOICE, Key
 from payments.ledger.settling import Left, left
@@ -167,5 +176,7 @@ def words_of(fact: Decision) -> str:
             return "reinstated"
         case Banked():
             return "banked"
+        case LongOverdue():
+            return "relieved of tax"
         case _:
             return "matched"
