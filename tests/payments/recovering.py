@@ -133,14 +133,16 @@ class Recovery:
         await eventually(lambda: self.payments.runtime.clock.offset, lambda offset: offset == timedelta(days=self.days))
         await self.do("POST", "/advance")
 
-    async def a_failed_month(self, *outcomes: str, member: str = "mark-stevens") -> str:
-        """A month of Mark's that failed with insufficient funds; later attempts go as `outcomes` say. Our id of it."""
+    async def a_failed_month(
+        self, *outcomes: str, member: str = "mark-stevens", outcome: str = "insufficient_funds"
+    ) -> str:
+        """A month of Mark's that failed with this `outcome`; later attempts go as `outcomes` say. Our id of it."""
         customer = await asyncio.to_thread(self.simulated.member)
         customers = [{"provider": "stripe", "reference": customer.id}]
         given = {"name": "Mark Stevens", "customers": customers}
         answer = await self.payments.call("PUT", f"/members/{member}", json=given)
         assert answer.status_code == 200, answer.text
-        script = {"outcomes": ["insufficient_funds", *outcomes]}
+        script = {"outcomes": [outcome, *outcomes]}
         await self.do("PUT", f"/stripe/customers/{customer.id}/outcomes", script)
         await self.do("POST", "/stripe/periods", {"customer": customer.id, "amount_minor": 11_000})
         await self.settled()

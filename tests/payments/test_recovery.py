@@ -268,3 +268,23 @@ async def test_a_debit_is_tried_again_by_its_provider_once_and_what_it_refuses_g
     calls = (await asyncio.to_thread(simulated.control.get, "/calls", params={"method": "POST"})).json()["items"]
     assert len([call for call in calls if call["path"].endswith("/actions/retry")]) == 1
     await eventually(lambda: mark.plan(shown["id"]), lambda plan: plan["state"] in ("calling", "provider", "closed"))
+
+
+async def test_what_a_failed_payment_is_for_is_read_from_its_invoice_and_written_off_with_it(mark: Recovery) -> None:
+    """From basil on no event joins a payment that failed and its invoice: the invoice is asked what pays it."""
+    payment = await mark.a_failed_month(outcome="stolen_card")
+    assert (await mark.payments.get(f"/payments/{payment}"))["invoice"] is None
+    async with mark.payments.runtime.database.transaction() as tx:  # five minutes pass
+        asked = "UPDATE payments.fetches SET due_at = now() WHERE why = 'what pays it is not known'"
+        await tx.connection.execute(text(asked))
+    await mark.settled()
+    shown = await mark.payments.get(f"/payments/{payment}")
+    assert (shown["invoice"]["implied"], shown["invoice"]["state"]) == (False, "open")
+
+    await mark.completes(payment, "write_off")
+
+    query = "SELECT amount_minor FROM payments.balances WHERE account = :account"
+    assert await mark.payments.rows(query, account="5200 bad_debts") == [(10_000,)]
+    assert (await mark.payments.get(f"/payments/{payment}"))["invoice"]["state"] == "uncollectible"
+    assert (await mark.plan(payment))["why"] == "write_off"
+    await standing.check(mark.payments)

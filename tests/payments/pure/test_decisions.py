@@ -12,7 +12,7 @@ from payments.ledger.settling import Left, left
 
 from tests.payments.pure import deciding, payloads
 from tests.payments.pure import payloads_money as money
-from tests.payments.pure.deciding import DAY, DEBIT_1, IN_1
+from tests.payments.pure.deciding import CH_1, DAY, DEBIT_1, IN_1
 from tests.payments.pure.given import answered, debit, fetched, stripe
 from tests.payments.pure.model import AUSTRALIAN, MARK, Books, Input
 from tests.payments.pure.payloads import AT, CLASSIC
@@ -274,3 +274,22 @@ def test_a_dispute_that_is_countered_costs_a_fee_that_comes_back_when_it_is_won(
     books.apply(answered(Key("stripe", "self", "balance_transaction", "txn_c2"), returned)).check()
     assert (books.balance("5110 dispute_fees"), books.balance("1400 gst_input_credits")) == (0, 0)
     assert books.balance(CLEARING) == 11_000
+
+
+def test_from_basil_on_the_invoice_of_a_payment_that_failed_is_asked_what_pays_it() -> None:
+    told = [
+        stripe("invoice.payment_failed", payloads.invoice(status="open", next_payment_attempt=AT + DAY), at=AT + 5),
+        stripe("charge.failed", payloads.charge(failed=True), at=AT + 4),
+    ]
+    books = _same_in_every_order(told)
+    assert [(fetch.key, fetch.after_seconds) for fetch in books.view().fetches] == [(IN_1, 300)]
+    (payment,) = books.view().payments
+    assert (payment.invoice, payment.will_attempt_retry) == (None, None)
+
+    payers = {"object": "list", "data": [{"payment": {"payment_intent": "pi_1", "type": "payment_intent"}}]}
+    read = answered(IN_1, payloads.invoice(status="open", payments=payers))
+    books = _same_in_every_order([*told, read, deciding.write_off(of=CH_1)])
+    assert books.view().fetches == ()
+    (payment,) = books.view().payments
+    assert (payment.invoice, payment.will_attempt_retry) == (IN_1, True)
+    assert _posted(books, "write_off") == {BAD: 10_000, GST: 1_000, RECEIVABLE: -11_000}

@@ -28,7 +28,7 @@ from payments.collection.facts import (
     Pointed,
     RefundTold,
 )
-from payments.collection.invoices import fold_invoices, implied_key, links
+from payments.collection.invoices import fold_invoices, implied_key, links, missing_payers
 from payments.collection.objects import Key
 from payments.collection.returns import attach, credit_notes
 from payments.collection.settlement import fees, fold_entries, fold_payouts, missing_fees, missing_payouts
@@ -51,6 +51,7 @@ def fold(facts: Collection[Fact], members: Members, policy: Policy) -> Group:
     told_payouts = _only(PayoutTold, facts)
     payouts = fold_payouts(told_payouts, _only(PayoutListed, facts), decisions.banked(decided))
     fetches += [*returned.fetches, *missing_fees(charges, entries), *missing_payouts(payouts, told_payouts)]
+    fetches += missing_payers(_only(InvoiceTold, facts), _only(InvoicePaymentTold, facts))
     return Group(
         payments=tuple(_owned(payment, by_key, members) for payment in sorted_payments),
         invoices=tuple(folded),

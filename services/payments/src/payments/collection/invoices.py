@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from payments.collection.domain import (
     CreditNoteView,
+    Fetch,
     InvoiceState,
     InvoiceView,
     Member,
@@ -26,6 +27,7 @@ from payments.collection.domain import (
 from payments.collection.facts import InvoiceOutcome, InvoicePaymentTold, InvoiceTold
 from payments.collection.objects import IMPLIED, Key
 
+_PAYERS_KNOWN_WITHIN_SECONDS: Final = 300
 _RANK: Final[Mapping[InvoiceOutcome, int]] = {
     "finalized": 0,
     "payment_failed": 1,
@@ -65,6 +67,17 @@ def links(told: Collection[InvoiceTold], joins: Collection[InvoicePaymentTold]) 
             if named is not None:
                 found[named].add(join.invoice)
     return {payer: frozenset(invoices) for payer, invoices in found.items()}
+
+
+def missing_payers(told: Collection[InvoiceTold], joins: Collection[InvoicePaymentTold]) -> list[Fetch]:
+    """Return the invoices to read because a payment of theirs failed and nobody has told which: from basil on none is.
+
+    Once it was read it is not asked for again, whatever it showed.
+    """
+    failed = {each.invoice for each in told if each.outcome == "payment_failed"}
+    known = {each.invoice for each in told if each.intents or each.charges or each.told.type == "fetched"}
+    known |= {each.invoice for each in joins}
+    return [Fetch(key, "what pays it is not known", _PAYERS_KNOWN_WITHIN_SECONDS) for key in sorted(failed - known)]
 
 
 def fold_invoices(

@@ -43,7 +43,12 @@ _STRIPE_PATHS: Final[Mapping[str, str]] = {
     CREDIT_NOTE: "credit_notes",
     ENTRY: "balance_transactions",
 }
-_EXPANDED: Final[Mapping[str, str]] = {CHARGE: "?expand[]=balance_transaction&expand[]=refunds"}
+_EXPANDED: Final[Mapping[str, str]] = {
+    CHARGE: "?expand[]=balance_transaction&expand[]=refunds",
+    INVOICE: "?expand[]=payments",
+}
+_BASIL: Final = {"Stripe-Version": "2025-03-31.basil"}
+"""What pays an invoice is shown so from this version on, whichever the account has."""
 
 
 class ObjectNotReadError(Exception):
@@ -99,7 +104,7 @@ class ProviderClients:
         """The provider's answer for this object, with what has to be read beside it.
 
         A GoCardless payment comes with its mandate, which says whose it is; a payout with all of its lines; a Stripe
-        charge with its balance transaction and refunds. Raises ObjectNotReadError.
+        charge with its balance transaction and refunds, an invoice with its payments. Raises ObjectNotReadError.
         """
         match key.provider, key.kind:
             case "stripe", kind if kind == PAYOUT:
@@ -107,7 +112,7 @@ class ProviderClients:
             case "stripe", kind if kind in _STRIPE_PATHS:
                 expanded = _EXPANDED.get(kind, "")
                 path = f"/v1/{_STRIPE_PATHS[kind]}/{segment(key, key.id)}{expanded}"
-                return await _get(self.stripe, key, path, _account(key))
+                return await _get(self.stripe, key, path, _account(key) | (_BASIL if kind == INVOICE else {}))
             case "gocardless", kind if kind == DEBIT:
                 return await self._debit(key)
             case "gocardless", kind if kind == REFUND:
