@@ -36,23 +36,27 @@ async def a_delivery(world: World, call: Call) -> None:
 
 @makes("seq")
 async def a_record(world: World, call: Call) -> None:
-    call.names["seq"] = str((await world.ask("GET", "/v1/audit/records"))["items"][0]["seq"])
+    call.names["seq"] = str((await records(world))[0]["seq"])
+
+
+async def records(world: World, query: str = "") -> Any:
+    """The newest records, once the audit log has come so far that there are any."""
+
+    async def found() -> Any:
+        return (await world.ask("GET", f"/v1/audit/records{query}"))["items"]
+
+    return await eventually(found)
 
 
 @before("POST /v1/audit/records/{seq}/review")
 async def a_record_of_somebody_else(world: World, call: Call) -> None:
-    records = (await world.ask("GET", "/v1/audit/records?actor=stripe"))["items"]
-    call.names["seq"] = str(records[0]["seq"])
+    call.names["seq"] = str((await records(world, "?actor=stripe"))[0]["seq"])
 
 
 @before("POST /v1/audit/records/{seq}/review", problem="own-action")
 async def a_record_of_ones_own(world: World, call: Call) -> None:
     await world.ask("POST", "/v1/tasks", json=ISLA)
-
-    async def own() -> Any:
-        return (await world.ask("GET", "/v1/audit/records?actor=owner"))["items"]
-
-    call.names["seq"] = str((await eventually(own))[0]["seq"])
+    call.names["seq"] = str((await records(world, "?actor=owner"))[0]["seq"])
 
 
 @makes("item_id")

@@ -18,12 +18,20 @@ REASON = {"reason": "he said so on the telephone"}
 _NUMBERS = count(1)
 
 
-async def an_invoice(world: World, *outcomes: str) -> dict[str, Any]:
+async def a_member(world: World) -> str:
+    """Somebody whose customer nobody else is given meanwhile: the customer's id is the member's."""
+    member = f"mark-{new_id()}"
+    given = {"name": "Mark Stevens", "customers": [{"provider": "stripe", "reference": member}]}
+    await world.ask("PUT", f"/v1/members/{member}", json=given)
+    return member
+
+
+async def an_invoice(world: World, *outcomes: str, member: str | None = None) -> dict[str, Any]:
     ours = world.services["payments"]
-    await deliver(ours, *card_payment(f"staff{next(_NUMBERS)}", outcomes=outcomes))
+    member = member or await a_member(world)
+    await deliver(ours, *card_payment(f"staff{next(_NUMBERS)}", outcomes=outcomes, customer=member))
     await works(ours)
-    state = "paid" if "succeed" in outcomes else "open"
-    found = (await world.ask("GET", f"/v1/invoices?state={state}"))["items"][0]
+    found = (await world.ask("GET", f"/v1/invoices?member_id={member}"))["items"][0]
     shown: dict[str, Any] = await world.ask("GET", f"/v1/invoices/{found['id']}")
     return shown
 
@@ -46,11 +54,12 @@ async def one_that_is_paid(world: World, call: Call) -> None:
 
 @before(f"POST {INVOICE}/apply-credit")
 async def of_a_member_with_credit(world: World, call: Call) -> None:
-    other = await an_invoice(world, "insufficient_funds")
+    member = await a_member(world)
+    other = await an_invoice(world, "insufficient_funds", member=member)
     headers = {"If-Match": f'"{other["version"]}"'}
     over = {"amount_minor": 12_000, "how": "cash"}
     await world.ask("POST", f"/v1/invoices/{other['id']}/record-payment", json=over, headers=headers)
-    _about(call, await an_invoice(world, "insufficient_funds"))
+    _about(call, await an_invoice(world, "insufficient_funds", member=member))
 
 
 @before(f"POST {INVOICE}/apply-credit", problem="conflict")
@@ -132,8 +141,8 @@ async def of_somebody_who_is_known(world: World, call: Call) -> None:
 
 @before(f"POST {PAYMENT}/refunds", f"GET {PAYMENT}/refunds")
 async def one_that_brought_money(world: World, call: Call) -> None:
-    await an_invoice(world, "succeed")
-    found = (await world.ask("GET", "/v1/payments?member_id=mark-stevens"))["items"]
+    paid = await an_invoice(world, "succeed")
+    found = (await world.ask("GET", f"/v1/payments?member_id={paid['member_id']}"))["items"]
     call.names["payment_id"] = next(each["id"] for each in found if each["state"] == "succeeded")
 
 

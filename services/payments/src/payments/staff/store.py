@@ -28,13 +28,14 @@ _CREDIT = text(
     " WHERE account = :account AND currency = :currency AND phase = 'posted'"
 )
 _PAYOUT = text("SELECT id, key, version FROM payments.payouts WHERE id = :id")
+# One that was implied until a real one took its place is none.
 _LIST = text(
     """
     SELECT id, key, reference, state, implied, total_minor, gst_minor, gst_rule, currency, issued_at, paid_at, due_on,
            member_id, version
     FROM payments.invoices
     WHERE (CAST(:member AS text) IS NULL OR member_id = :member) AND (CAST(:state AS text) IS NULL OR state = :state)
-      AND (CAST(:before AS uuid) IS NULL OR id < :before)
+      AND (CAST(:before AS uuid) IS NULL OR id < :before) AND NOT (implied AND state = 'void')
     ORDER BY id DESC LIMIT :limit
     """
 )
