@@ -31,6 +31,7 @@ DELIVERIES_PER_SECOND = 4.0
 REBUILT_RATE = 1_000
 FILLED_SECONDS = 4.0
 VERIFIED_SECONDS = 8.0
+REBUILT_DELIVERIES = 40
 NOBODY = "http://127.0.0.1:1"
 COMMAND_LIMIT_SECONDS = 300.0
 
@@ -52,7 +53,7 @@ class Delivery:
         with self._place.service("payments", port, "http", "work", "relay", **told) as server:
             await ready(server, port)
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
-                await self._post(client, self._bodies[0])
+                await post_gocardless(client, self._bodies[0])
                 await self._lab.settle()
                 span = Span(self._lab, server.pid)
                 took = await self._paced(client)
@@ -81,14 +82,16 @@ class Delivery:
         async def one(number: int, body: bytes) -> float:
             due = began + number / DELIVERIES_PER_SECOND
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            await self._post(client, body)
+            await post_gocardless(client, body)
             return (time.monotonic() - due) * 1e3
 
         return list(await asyncio.gather(*(one(number, body) for number, body in enumerate(self._bodies[1:]))))
 
-    async def _post(self, client: httpx.AsyncClient, body: bytes) -> None:
-        headers = dict(samples.sign_gocardless(body, SECRET))
-        (await client.post("/webhooks/gocardless", content=body, headers=headers)).raise_for_status()
+
+async def post_gocardless(client: httpx.AsyncClient, body: bytes) -> None:
+    """Deliver a body, signed; returns when it is durable. Raises httpx.HTTPError."""
+    headers = dict(samples.sign_gocardless(body, SECRET))
+    (await client.post("/webhooks/gocardless", content=body, headers=headers)).raise_for_status()
 
 
 def large_delivery(run: str, number: int) -> bytes:
@@ -152,7 +155,7 @@ class Verifying(Ledger):
 
 
 class Rebuilding:
-    """`python -m payments rebuild --check`, start of the process included, over some thousand card payments."""
+    """`python -m payments rebuild --check`, start of the process included, over card payments and debits."""
 
     def __init__(self, lab: Lab, name: Name) -> None:
         self._lab = lab
@@ -164,11 +167,12 @@ class Rebuilding:
 
     async def run(self) -> Round:
         port = ports.free_port()
-        told = {"stripe_webhook_secrets": SECRET, "stripe_api_url": NOBODY}
+        told = {"stripe_webhook_secrets": SECRET, "gocardless_webhook_secrets": SECRET}
+        told |= {"stripe_api_url": NOBODY, "gocardless_api_url": NOBODY}
         with ExitStack() as running:
             server = running.enter_context(self._place.service("payments", port, "http", "work", **told))
             await ready(server, port)
-            await self._fill(f"http://127.0.0.1:{port}{PATH}")
+            await self._fill(f"http://127.0.0.1:{port}")
             async with connected(self._place.database.admin_url) as connection:
                 await until("the queue is empty", lambda: _empty(connection), LIMIT_SECONDS, pause_seconds=0.25)
                 events = await connection.fetchval("SELECT count(*) FROM payments.provider_events")
@@ -184,7 +188,10 @@ class Rebuilding:
         await self._lab.databases.drop(self._place.database)
 
     async def _fill(self, url: str) -> None:
-        arguments = generator_arguments(url, self._place.run, self._out, seconds=FILLED_SECONDS, warm_up=0.1)
+        async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+            for number in range(REBUILT_DELIVERIES):
+                await post_gocardless(client, large_delivery(self._place.run, number))
+        arguments = generator_arguments(f"{url}{PATH}", self._place.run, self._out, seconds=FILLED_SECONDS, warm_up=0.1)
         arguments += ["--count", str(int(FILLED_SECONDS * REBUILT_RATE)), "--connections", "16"]
         async with Generator(arguments, self._lab.log(f"load-{self._place.run}")) as generator:
             await generator.says("ready")

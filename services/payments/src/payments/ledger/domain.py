@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from payments.collection.objects import Key
 from payments.deliveries.domain import Provider
@@ -131,8 +131,7 @@ class UnbalancedError(Exception):
         self.economic_key = economic_key
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Place:
+class _Place(NamedTuple):
     """Where amounts net: one economic key at one time, in one currency and phase."""
 
     economic_key: str
