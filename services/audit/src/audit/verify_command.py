@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, NoReturn
 
 from chassis.batch import describe
 from chassis.clock import BusinessClock
 from chassis.database import Database, create_engine
+from chassis.progress import ProgressLine
 from chassis.settings import SettingsError
 
 from audit import verification
@@ -20,7 +21,6 @@ from audit.tables import SCHEMA
 from audit.verification import Report, Verdict
 
 _KEEP_FINDINGS: Final = 1_000
-_PROGRESS_SECONDS: Final = 0.5
 _WORDS: Final = {
     Verdict.FINE: "fine",
     Verdict.TAMPERED: "tampered",
@@ -67,7 +67,7 @@ async def _verify(settings: AuditSettings) -> int:
     database = Database(engine, service="audit", schema=SCHEMA, clock=BusinessClock())
     try:
         async with database.reading() as tx:
-            progress = _Progress() if sys.stderr.isatty() else None
+            progress = partial(ProgressLine("records"), "verified")
             report = await verification.verify(tx.connection, keep_findings=_KEEP_FINDINGS, progress=progress)
     except Exception as error:
         print(f"cannot verify: {describe(error)}", file=sys.stderr)  # noqa: T201
@@ -86,19 +86,3 @@ def _show(report: Report) -> None:
         print(f"... and {untold} more findings")  # noqa: T201
     counted = f"{report.records} records, {report.offsets} offsets accounted for"
     print(f"{_WORDS[report.verdict]}: {counted}")  # noqa: T201
-
-
-class _Progress:
-    """A line on the terminal that says how far it is."""
-
-    def __init__(self) -> None:
-        self._started = self._told = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._told < _PROGRESS_SECONDS and done < total:
-            return
-        self._told = now
-        rate = done / max(now - self._started, 1e-3)
-        end = "\n" if done >= total else ""
-        print(f"\rverified {done} of {total} records, {rate:,.0f}/s", end=end, file=sys.stderr, flush=True)  # noqa: T201

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 from chassis.batch import describe
 from chassis.clock import BusinessClock
 from chassis.database import Database, create_engine
+from chassis.progress import ProgressLine
 from chassis.settings import SettingsError
 
 from payments.booking import policy_of
@@ -24,7 +25,6 @@ IDENTICAL: Final = 0
 DIFFERENT: Final = 1
 CANNOT_RUN: Final = 2
 _KEEP_DIFFERENCES: Final = 100
-_PROGRESS_SECONDS: Final = 0.5
 
 
 class _Parser(argparse.ArgumentParser):
@@ -72,7 +72,7 @@ async def _rebuild(settings: PaymentsSettings) -> int:
         server_settings={"idle_in_transaction_session_timeout": "0"},
     )
     database = Database(engine, service="payments", schema=SCHEMA, clock=BusinessClock())
-    progress = _Progress()
+    began = time.monotonic()
     try:
         async with database.reading() as tx:
             report = await use_cases.check(
@@ -80,14 +80,14 @@ async def _rebuild(settings: PaymentsSettings) -> int:
                 policy_of(settings),
                 livemode=settings.livemode,
                 keep_differences=_KEEP_DIFFERENCES,
-                progress=progress if sys.stderr.isatty() else None,
+                progress=ProgressLine("inputs"),
             )
     except Exception as error:
         print(f"cannot rebuild: {describe(error)}", file=sys.stderr)  # noqa: T201
         return CANNOT_RUN
     finally:
         await database.close()
-    return _show(report, progress.seconds)
+    return _show(report, time.monotonic() - began)
 
 
 def _show(report: Rebuilt, seconds: float) -> int:
@@ -102,22 +102,3 @@ def _show(report: Rebuilt, seconds: float) -> int:
         f" {rows['payments']} payments in {seconds:.1f} s, {report.inputs / max(seconds, 1e-3):,.0f} inputs/s"
     )
     return IDENTICAL if report.identical else DIFFERENT
-
-
-class _Progress:
-    """A line on the terminal that says how far it is."""
-
-    def __init__(self) -> None:
-        self._started = self._told = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._started
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._told < _PROGRESS_SECONDS and done < total:
-            return
-        self._told = now
-        end = "\n" if done >= total else ""
-        print(f"\r{what} {done} of {total} inputs after {self.seconds:.0f} s", end=end, file=sys.stderr, flush=True)  # noqa: T201

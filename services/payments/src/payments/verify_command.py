@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NoReturn
+from functools import partial
+from typing import NoReturn
 
 from chassis.batch import describe
 from chassis.clock import BusinessClock
 from chassis.database import Database, create_engine
+from chassis.progress import ProgressLine
 from chassis.settings import SettingsError
 
 from payments.ledger import verification
 from payments.ledger.verification import CANNOT_VERIFY, FINE, Report
 from payments.schema import SCHEMA
 from payments.settings import PaymentsSettings
-
-_PROGRESS_SECONDS: Final = 0.5
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,7 +78,7 @@ async def _verify(settings: PaymentsSettings, noted: Mapping[int, bytes]) -> int
     database = Database(engine, service="payments", schema=SCHEMA, clock=BusinessClock())
     try:
         async with database.reading() as tx:
-            progress = _Progress() if sys.stderr.isatty() else None
+            progress = partial(ProgressLine("seals"), "verified")
             report = await verification.verify(tx.connection, anchors=noted, progress=progress)
     except Exception as error:
         print(f"cannot verify: {describe(error)}", file=sys.stderr)  # noqa: T201
@@ -99,19 +98,3 @@ def _show(report: Report) -> None:
     print(f"{word}: {report.journals} journals, {report.entries} entries")  # noqa: T201
     if report.sealed:
         print(f"sealed up to {report.sealed}:{report.last_hash.hex()}")  # noqa: T201
-
-
-class _Progress:
-    """A line on the terminal that says how far it is."""
-
-    def __init__(self) -> None:
-        self._started = self._told = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._told < _PROGRESS_SECONDS and done < total:
-            return
-        self._told = now
-        rate = done / max(now - self._started, 1e-3)
-        end = "\n" if done >= total else ""
-        print(f"\rverified {done} of {total} seals, {rate:,.0f}/s", end=end, file=sys.stderr, flush=True)  # noqa: T201
