@@ -242,24 +242,24 @@ async def _settle(tx: Transaction, means: Means, due: Due, request: Request, ans
     if isinstance(answer, Accepted | Declined) and answer.show is not None:
         await write_together(tx.connection, *fetching.want([Fetch(answer.show, _FETCH_WHY, 0)]))
     made = next((each for each in target.stored.made if each.number == request.number), None)
-    told_before = isinstance(answer, Unknown) and made is not None and made.state == "unknown"
-    if plan.state != "calling":
-        # Its facts were faster than its answer: the plan is another by now, and due when that says.
-        if not (told_before or isinstance(answer, NotMade)):
-            tx.emit(translate.updated(subject, change, plan, plan, answer.told))
-        await due.settle(tx, plan.due_at)
-        return
-    hold = await _hold(tx, target)
-    ended = _ended(answer, made, hold, now=tx.now)
+    # Where its facts were faster than its answer, the plan is another by now, and due when that says.
+    calling = plan.state == "calling"
+    hold = await _hold(tx, target) if calling else None
+    ended = _ended(answer, made, hold, now=tx.now) if calling else None
     if ended is not None:
         after = domain.handed_over(plan, ended)
         await store.save(tx.connection, {subject.payment_id: after})
         _ask(tx, subject, plan, after, hold, zone=means.zone)
-        await due.settle(tx, None)
-        return
-    if not told_before:
+    elif _is_news(answer, made):
         tx.emit(translate.updated(subject, change, plan, plan, answer.told))
-    await due.settle(tx, tx.now + domain.LOOK_AGAIN if isinstance(answer, Unknown) else None)
+    look_again = tx.now + domain.LOOK_AGAIN if ended is None and isinstance(answer, Unknown) else None
+    await due.settle(tx, look_again if calling else plan.due_at)
+
+
+def _is_news(answer: Answer, made: Made | None) -> bool:
+    """Whether an answer that ends nothing is told: not that nothing was tried, nor twice that it was lost."""
+    lost_before = made is not None and made.state == "unknown"
+    return not (isinstance(answer, NotMade) or (isinstance(answer, Unknown) and lost_before))
 
 
 def _ended(answer: Answer, made: Made | None, hold: Hold | None, *, now: datetime) -> str | None:
