@@ -113,6 +113,24 @@ async def test_requests_are_counted_by_template_and_status(
     assert "/a/path/that/nobody/made" not in exposed
 
 
+async def test_no_answer_may_be_taken_for_what_it_does_not_say_it_is(
+    database: Database, fresh_database: TemporaryDatabase
+) -> None:
+    signer = specimen.Signer()
+    app = an_application(database, fresh_database.url_for("specimen"), signer, [])
+    async with client(app) as http:
+        answers = [
+            await http.get("/notes", headers=signer.headers("notes:read")),
+            await http.get("/notes"),
+            await http.get("/a/path/that/nobody/made"),
+            await http.post("/echo", content=b"<script>"),
+            await http.post("/echo"),
+            await http.get("/health/live"),
+        ]
+    assert [answer.status_code for answer in answers] == [200, 401, 404, 200, 498, 200]
+    assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
+
+
 async def test_a_direct_route_has_ids_problems_and_methods_like_any_other(
     database: Database, fresh_database: TemporaryDatabase
 ) -> None:

@@ -1,8 +1,9 @@
 """The edge: what every request passes, before and around everything else.
 
-`Edge` is the outermost layer: it gives a request its ids, answers exact paths in `direct` without FastAPI, and counts
-under the route's template. `Guard` bounds time and body and turns whatever went wrong into a problem. Both are pure
-ASGI, and a direct route passes nothing else, because the ingress pays for each layer at every delivery.
+`Edge` is the outermost layer: it gives a request its ids and every answer the headers that all have, answers exact
+paths in `direct` without FastAPI, and counts under the route's template. `Guard` bounds time and body and turns
+whatever went wrong into a problem. Both are pure ASGI, and a direct route passes nothing else, because the ingress pays
+for each layer at every delivery.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Not ready is an answer, and no failure that anybody meets.
 _UNCOUNTED: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+# What an answer is, its content type says: no browser is to guess that some text is a script.
+_NO_GUESSING: Final = (b"x-content-type-options", b"nosniff")
 
 
 class Edge:
@@ -53,7 +56,7 @@ class Edge:
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *context.headers, request_id]
+                message["headers"] = [*message.get("headers", ()), *context.headers, request_id, _NO_GUESSING]
             await send(message)
 
         app, direct = self._app, self._direct.get(scope["path"])

@@ -134,7 +134,7 @@ async def file(request: Request) -> Response:
     body, media_type, digest = found
     fresh = request.query_params.get("v") == digest
     kept = f"public, max-age={_YEAR_SECONDS}, immutable" if fresh else rendering.NO_STORE
-    return Response(body, 200, {"Cache-Control": kept, "X-Content-Type-Options": "nosniff"}, media_type)
+    return Response(body, 200, {"Cache-Control": kept}, media_type)
 
 
 def _guarded(page: Page) -> Page:

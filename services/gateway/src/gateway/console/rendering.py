@@ -40,7 +40,6 @@ _STATIC: Final[Mapping[str, str]] = {
     "icon.svg": "image/svg+xml",
 }
 _HEADERS: Final[Mapping[str, str]] = {
-    "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
