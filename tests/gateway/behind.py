@@ -114,6 +114,9 @@ async def a_gateway(database: TemporaryDatabase, **settings: Any) -> AsyncIterat
         "database_url": database.url_for("gateway"),
         "kafka_bootstrap_servers": "127.0.0.1:9",
         "relay": False,
+        # A machine may stand still for longer than staff would wait; where the limit is tested it is given.
+        "upstream_timeout_seconds": 30,
+        "upstream_connect_timeout_seconds": 30,
         "token_private_key": PRIVATE_KEY,
         "token_public_keys": PUBLIC_KEY,
         "session_secret": SECRET,
