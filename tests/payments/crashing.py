@@ -1,8 +1,9 @@
 """A process that makes others, each of which dies as by kill -9 after so many turns of its event loop.
 
-Every await that really waits is a turn. Each line on standing input is a task, `turns role body-in-base64`; the answer
-is a line `exit-code status`: what became of the child, and what it had answered to the delivery before it died (0:
-nothing). Children are forked, so that none of them pays for the imports again.
+Every await that really waits is a turn. Each line on standing input is a task, `turns role body-in-base64`, where the
+role is `worker`, or the provider whose delivery an ingress is to take; the answer is a line `exit-code status`: what
+became of the child, and what it had answered to the delivery before it died (0: nothing). Children are forked, so that
+none of them pays for the imports again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from chassis.worker import Worker
 from payments.main import input_work, service
 from payments.settings import PaymentsSettings
 
-from tests.payments.providers import stripe_headers
+from tests.payments.providers import gocardless_headers, stripe_headers
+
+HEADERS = {"stripe": stripe_headers, "gocardless": gocardless_headers}
 
 
 class Dying(selectors.DefaultSelector):
@@ -43,12 +46,12 @@ async def work(settings: PaymentsSettings) -> None:
         await Worker(runtime.database, input_work(settings), limits=Limits(max_items=50)).drain()
 
 
-async def receive(settings: PaymentsSettings, body: bytes, answered: int) -> None:
+async def receive(settings: PaymentsSettings, provider: str, body: bytes, answered: int) -> None:
     """Take one delivery, as the ingress does, and pass on what it is answered."""
     async with Runtime(service, settings) as runtime:
         transport = httpx.ASGITransport(app=runtime.application())
         async with httpx.AsyncClient(transport=transport, base_url="http://payments") as client:
-            answer = await client.post("/webhooks/stripe", content=body, headers=stripe_headers(body))
+            answer = await client.post(f"/webhooks/{provider}", content=body, headers=HEADERS[provider](body))
             os.write(answered, b"%d" % answer.status_code)
 
 
@@ -56,7 +59,7 @@ def child(turns: int, role: str, body: bytes, answered: int) -> None:
     selector = Dying()
     selector.turns_left = turns
     settings = PaymentsSettings.load("payments")
-    doing = work(settings) if role == "worker" else receive(settings, body, answered)
+    doing = work(settings) if role == "worker" else receive(settings, role, body, answered)
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         runner.run(doing)
 

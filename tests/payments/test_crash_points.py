@@ -20,7 +20,15 @@ from payments.main import service
 from simulator import samples
 
 from tests.payments import standing
-from tests.payments.providers import SECRETS, Payments, card_payment, charge_succeeded, deliver, know_mark
+from tests.payments.providers import (
+    SECRETS,
+    Payments,
+    card_payment,
+    charge_succeeded,
+    deliver,
+    deliver_debits,
+    know_mark,
+)
 from tests.payments.pure import payloads, payloads_money
 from tests.payments.test_two_workers import work_off
 from tests.support.infrastructure import TemporaryDatabase
@@ -29,6 +37,12 @@ from tests.support.services import running
 TURNS_MAX = 500
 PENDING = "SELECT count(*) FROM payments.pending_events"
 RECEIVED = "SELECT coalesce(max(deliveries), 0) FROM payments.provider_events WHERE event_id = :event"
+RECEIVED_OF_BODY = """
+SELECT count(*), count(*) FILTER (WHERE p.id IS NOT NULL)
+FROM payments.provider_events AS e LEFT JOIN payments.pending_events AS p ON p.provider_event_id = e.id
+WHERE e.event_id = ANY(:events)
+"""
+DEBITS_A_BODY = 40
 
 
 @pytest.fixture
@@ -141,7 +155,7 @@ async def test_an_ingress_may_die_at_any_moment(payments: Payments, mortals: Mor
         turns += 1
         assert turns < TURNS_MAX
         event = charge_succeeded(f"month-{turns}")
-        killed, status = await mortals.run(turns, "ingress", samples.stripe_body(event))
+        killed, status = await mortals.run(turns, "stripe", samples.stripe_body(event))
         ((kept,),) = await payments.rows(RECEIVED, event=event["id"])
         assert kept == 1 if status == 200 else kept in (0, 1)
         answered += status == 200
@@ -153,3 +167,39 @@ async def test_an_ingress_may_die_at_any_moment(payments: Payments, mortals: Mor
     cleared = "SELECT count(*), sum(amount_minor) FROM payments.ledger_entries WHERE account = '1200 clearing:stripe'"
     assert await payments.rows(cleared) == [(turns, turns * 11_000)]
     await standing.check(payments)
+
+
+async def test_an_ingress_may_die_over_a_body_of_many_events(payments: Payments, mortals: Mortals) -> None:
+    await know_mark(payments)
+    killed, turns, answered = True, 0, 0
+    while killed:
+        turns += 1
+        assert turns < TURNS_MAX
+        events = debits(turns)
+        killed, status = await mortals.run(turns, "gocardless", samples.gocardless_body(events, f"WB{turns}"))
+        (kept,) = await payments.rows(RECEIVED_OF_BODY, events=[event["id"] for event in events])
+        # All of them or none, and each that is kept is queued.
+        whole = (len(events), len(events))
+        assert kept == whole if status == 200 else kept in ((0, 0), whole)
+        answered += status == 200
+        assert await deliver_debits(payments, events, f"WB{turns}") == 200
+
+    assert answered
+    assert turns > 10
+    await work_off(payments, 2)
+    assert await pending(payments) == 0
+    total = turns * len(debits(0))
+    assert await payments.rows("SELECT count(*), count(outcome) FROM payments.provider_events") == [(total, total)]
+    assert await payments.rows("SELECT count(*) FROM payments.payments") == [(turns * DEBITS_A_BODY,)]
+    assert await payments.rows("SELECT count(*) FROM payments.dead_letters") == [(0,)]
+    await standing.check(payments)
+
+
+def debits(number: int) -> list[dict[str, Any]]:
+    """What one body tells of some debits: each asked for, submitted and confirmed."""
+    given: dict[str, Any] = {"customer": "CU_MARK", "amount_minor": 1_000, "at": datetime.now(UTC)}
+    each = [
+        samples.gocardless_payment(f"debit-{number}-{debit}", steps=("submit", "confirm"), **given)
+        for debit in range(DEBITS_A_BODY)
+    ]
+    return [event for events in each for event in events]
