@@ -10,6 +10,7 @@ from typing import Any, Final
 from chassis.sql import Row, Statement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from payments.ledger.domain import member_credit, receivable, refunds_payable
 from payments.ledger.lines import Place, Posted
 
 _EVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
@@ -35,6 +36,12 @@ _ENTRIES: Final = Statement(
 _SUMS: Final = Statement(
     f"SELECT currency, sum(amount_minor)::bigint AS amount_minor FROM payments.member_entries WHERE {_BEFORE}"
     " GROUP BY currency"
+)
+_TOTALS: Final = Statement(
+    """
+    SELECT currency, sum(amount_minor)::bigint AS amount_minor FROM payments.balances
+    WHERE account = ANY(:accounts) AND phase = 'posted' GROUP BY currency
+    """
 )
 _PLACE: Final = Statement(
     """
@@ -93,6 +100,12 @@ async def sums(
     """What a member owes by all that comes before, by currency."""
     rows = await _SUMS.all(connection, _given(member_id, before, recorded_until))
     return {row.currency: row.amount_minor for row in rows}
+
+
+async def totals(connection: AsyncConnection, member_id: str) -> Mapping[str, int]:
+    """What a member owes by all that stands, by currency."""
+    accounts = [receivable(member_id), member_credit(member_id), refunds_payable(member_id)]
+    return {row.currency: row.amount_minor for row in await _TOTALS.all(connection, {"accounts": accounts})}
 
 
 async def place_of(connection: AsyncConnection, member_id: str, number: int) -> Place | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +47,7 @@ class MemberPage:
 async def member_ledger(connection: AsyncConnection, member_id: str, asked: Asked) -> MemberPage:
     """A page of a member's lines; both dates are inclusive, None is now. Raises NoSuchLineError.
 
-    Costs what the page costs, and one sum of the entries before it.
+    The newest page costs what a page costs, however long the ledger; any other one sum by index of what comes before.
     """
     bound = Bound.until(asked.as_of)
     if asked.before is not None:
@@ -55,10 +56,7 @@ async def member_ledger(connection: AsyncConnection, member_id: str, asked: Aske
             raise NoSuchLineError
         bound = min(bound, Bound.before(place))
     found, more = await _read(connection, member_id, asked, bound)
-    opening: Mapping[str, int] = {}
-    if more and found:
-        before = Bound.before(min(each.place for each in found))
-        opening = await queries.sums(connection, member_id, before=before, recorded_until=asked.recorded_as_of)
+    opening = await _opening(connection, member_id, asked, found) if more else {}
     lines = member_lines(found, opening)
     shown = lines[-asked.limit :]
     balances = {**opening, **{line.currency: line.balance_minor for line in lines}}
@@ -68,6 +66,19 @@ async def member_ledger(connection: AsyncConnection, member_id: str, asked: Aske
         balances={currency: owed for currency, owed in balances.items() if owed or currency in on_page},
         earlier=shown[0].number if len(lines) > len(shown) else None,
     )
+
+
+async def _opening(
+    connection: AsyncConnection, member_id: str, asked: Asked, found: Sequence[Posted]
+) -> Mapping[str, int]:
+    """What was owed before these entries, which are not all there are."""
+    if asked.as_of is None and asked.recorded_as_of is None and asked.before is None:
+        owed = Counter(await queries.totals(connection, member_id))
+        for each in found:
+            owed[each.currency] -= each.amount_minor
+        return owed
+    before = Bound.before(min(each.place for each in found))
+    return await queries.sums(connection, member_id, before=before, recorded_until=asked.recorded_as_of)
 
 
 async def _read(
