@@ -135,7 +135,10 @@ async def test_a_payout_that_does_not_add_up_is_an_incident_until_it_does(health
     await health.running.receives(PAYMENTS_EVENTS, a_payout(None), a_payout(0, "po_fine"), a_payout(-150))
 
     incident = await health.incident()
-    assert (incident["title"], incident["severity"]) == ("Payout po_1 of Stripe is A$1.50 less than its lines", 3)
+    assert (incident["title"], incident["severity"]) == (
+        "Payout po_1 of Stripe is A$1.50 less than what explains it",
+        3,
+    )
     assert (incident["money_at_risk"], incident["pause_ids"]) == ({"amount_minor": 150, "currency": "AUD"}, [])
     acknowledged = await health.post(f"/incidents/{incident['id']}/acknowledge", incident["version"])
     assert acknowledged["money_at_risk"]["amount_minor"] == 150
@@ -147,4 +150,4 @@ async def test_a_payout_that_does_not_add_up_is_an_incident_until_it_does(health
     incident = await health.incident()
     assert incident["recovered_at"] is not None
     assert [entry["kind"] for entry in incident["timeline"]] == ["opened", "acknowledged", "symptom", "recovered"]
-    assert incident["timeline"][2]["words"] == "Payout po_1 of Stripe is A$0.20 more than its lines"
+    assert incident["timeline"][2]["words"] == "Payout po_1 of Stripe is A$0.20 more than what explains it"

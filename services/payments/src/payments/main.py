@@ -26,6 +26,7 @@ from payments.collection.use_cases import Rules
 from payments.deliveries import http as deliveries_http
 from payments.deliveries.ingress import DeliveryIngress
 from payments.deliveries.jobs import RejectionReports
+from payments.explaining.jobs import PayoutWatch
 from payments.holds import http as holds_http
 from payments.holds.jobs import HoldTimer
 from payments.ledger.jobs import Sealer
@@ -139,6 +140,12 @@ def _reliefs(runtime: Runtime[PaymentsSettings]) -> Part:
     return DebtReliefs(runtime.database, policy_of(settings), poll_seconds=settings.debt_relief_poll_seconds)
 
 
+def _payouts(runtime: Runtime[PaymentsSettings]) -> Part:
+    settings = runtime.settings
+    wait, poll = settings.parked_task_after_seconds, settings.payout_check_poll_seconds
+    return PayoutWatch(runtime.database, wait_seconds=wait, poll_seconds=poll)
+
+
 def _replays(runtime: Runtime[PaymentsSettings]) -> Part:
     settings = runtime.settings
     means = replaying.Means(
@@ -206,6 +213,7 @@ service = Service(
         _parked,
         _refunds,
         _reliefs,
+        _payouts,
     ],
     measures=_measures,
     commands={"verify": verify, "rebuild": rebuild, "export": export},

@@ -49,6 +49,9 @@ class PaymentsSettings(Settings):
         3_600.0, ge=0, description="How long something stays parked before somebody is asked about it"
     )
     parked_poll_seconds: float = Field(5.0, gt=0, description="How often parked things are looked at")
+    payout_check_poll_seconds: float = Field(
+        300.0, gt=0, description="How often the lines of payouts are looked for in the ledger"
+    )
     debt_relief_poll_seconds: float = Field(
         300.0, gt=0, description="How often debts that have become twelve months overdue are looked for"
     )

@@ -12,6 +12,7 @@ from chassis.verifications import verifications_table
 from payments.books import tables as books
 from payments.collection import tables as collection
 from payments.deliveries import tables as deliveries
+from payments.explaining import tables as explaining
 from payments.holds import tables as holds
 from payments.ledger import tables as ledger
 from payments.matching import tables as matching
@@ -36,6 +37,7 @@ __all__ = [
     "collection",
     "dead_letters",
     "deliveries",
+    "explaining",
     "holds",
     "idempotency_keys",
     "inbox",

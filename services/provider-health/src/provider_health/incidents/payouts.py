@@ -84,4 +84,4 @@ async def _again(tx: Transaction, standing: Incident, told: PayoutTold) -> None:
 def _title(told: PayoutTold) -> str:
     more = "more" if told.difference_minor > 0 else "less"
     amount = in_words(abs(told.difference_minor), told.currency)
-    return f"Payout {told.reference} of {name_of(told.provider)} is {amount} {more} than its lines"
+    return f"Payout {told.reference} of {name_of(told.provider)} is {amount} {more} than what explains it"
