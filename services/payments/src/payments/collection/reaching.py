@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from chassis.sql import Statement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.collection.objects import Key, grouped
 
+# Looked up key by key whatever PostgreSQL believes of the table: in a database without statistics, a new or a restored
+# one, it would join all of the table with itself for every batch.
+NAMED_BESIDE: Final = """
+CROSS JOIN LATERAL (
+    SELECT key FROM payments.fact_names
+    WHERE fact_id = ANY(ARRAY(SELECT one.fact_id FROM payments.fact_names AS one WHERE one.key = reached.key))
+    OFFSET 0
+) AS other
+"""
+"""What facts name beside a key that is reached."""
 _REACH = Statement(
-    """
+    f"""
     WITH RECURSIVE reached (key) AS (
         SELECT key COLLATE "C" FROM unnest(CAST(:grouped AS text[])) AS key
         UNION
-        SELECT other.key FROM reached
-        JOIN payments.fact_names AS one ON one.key = reached.key
-        JOIN payments.fact_names AS other ON other.fact_id = one.fact_id
-        WHERE split_part(other.key, '/', 3) <> 'customer'
+        SELECT other.key FROM reached {NAMED_BESIDE} WHERE split_part(other.key, '/', 3) <> 'customer'
     )
     SELECT key FROM reached
     UNION
-    SELECT other.key FROM reached
-    JOIN payments.fact_names AS one ON one.key = reached.key
-    JOIN payments.fact_names AS other ON other.fact_id = one.fact_id
+    SELECT other.key FROM reached {NAMED_BESIDE}
     """
 )
 

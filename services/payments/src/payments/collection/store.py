@@ -21,6 +21,7 @@ from payments.collection import codec
 from payments.collection.domain import Held, InvoiceView, Member, PaymentView
 from payments.collection.facts import Fact
 from payments.collection.objects import Key, grouped
+from payments.collection.reaching import NAMED_BESIDE
 
 
 class GroupStillGrowsError(Exception):
@@ -47,16 +48,11 @@ _LOCK_GROUP = Statement(
     WITH RECURSIVE reached (key) AS (
         SELECT key COLLATE "C" FROM unnest(CAST(:grouped AS text[])) AS key
         UNION
-        SELECT other.key FROM reached
-        JOIN payments.fact_names AS one ON one.key = reached.key
-        JOIN payments.fact_names AS other ON other.fact_id = one.fact_id
-        WHERE split_part(other.key, '/', 3) <> 'customer'
+        SELECT other.key FROM reached {NAMED_BESIDE} WHERE split_part(other.key, '/', 3) <> 'customer'
     ), books AS MATERIALIZED ({_OPEN_BOOKS} AS held), named AS MATERIALIZED (
         SELECT key COLLATE "C" FROM books, unnest(CAST(:wanted AS text[])) AS key
         UNION
-        SELECT other.key FROM reached
-        JOIN payments.fact_names AS one ON one.key = reached.key
-        JOIN payments.fact_names AS other ON other.fact_id = one.fact_id
+        SELECT other.key FROM reached {NAMED_BESIDE}
     ), locked AS ({_LOCK_KEYS})
     SELECT key FROM named
     """
