@@ -12,7 +12,7 @@ from contracts.events import ProviderDeliveryRejected
 from contracts.topics import PAYMENTS_EVENTS
 from payments.deliveries import store
 from payments.deliveries.domain import Provider
-from payments.deliveries.jobs import RejectionReports
+from payments.deliveries.jobs import RejectionPruner, RejectionReports
 from payments.deliveries.store import Rejected
 
 from tests.payments.providers import Payments
@@ -83,3 +83,14 @@ async def test_the_minute_that_is_not_over_waits(payments: Payments) -> None:
         assert answer.status_code == 400
     assert await told(payments) == []
     assert await payments.rows("SELECT sum(deliveries), bool_or(told) FROM payments.rejections") == [(12, False)]
+
+
+async def test_a_minute_that_was_told_is_forgotten_when_its_time_is_over(payments: Payments) -> None:
+    days = payments.runtime.settings.rejections_retention_days
+    await reject(payments, [rejected(number, minute=-24 * 60 * days) for number in range(11)])
+    await reject(payments, [rejected(number, minute=-24 * 60 * (days - 1)) for number in range(11)])
+    assert len(await told(payments)) == 2
+    pruner: RejectionPruner = payments.part(RejectionPruner)
+    await asyncio.gather(pruner.step(), pruner.step())
+    kept = await payments.rows("SELECT minute, deliveries, told FROM payments.rejections")
+    assert kept == [(MINUTE - timedelta(days=days - 1), 11, True)]

@@ -25,7 +25,7 @@ from payments.collection.fetching import Fetcher
 from payments.collection.use_cases import Rules
 from payments.deliveries import http as deliveries_http
 from payments.deliveries.ingress import DeliveryIngress
-from payments.deliveries.jobs import RejectionReports
+from payments.deliveries.jobs import RejectionPruner, RejectionReports
 from payments.explaining.jobs import PayoutWatch
 from payments.holds import http as holds_http
 from payments.holds.jobs import HoldTimer
@@ -202,6 +202,7 @@ service = Service(
         _worker,
         _fetcher,
         lambda runtime: RejectionReports(runtime.database),
+        lambda runtime: RejectionPruner(runtime.database, retention_days=runtime.settings.rejections_retention_days),
         lambda runtime: Sealer(runtime.database),
         _verifications,
         lambda runtime: HoldTimer(runtime.database),

@@ -43,6 +43,12 @@ class PaymentsSettings(Settings):
         ge=0,
         description="Bodies and headers of rejected deliveries kept per provider; then by hash only",
     )
+    rejections_retention_days: int = Field(
+        90,
+        ge=1,
+        le=3_650,
+        description="How long it is counted how many deliveries were rejected in each minute, and why",
+    )
     signature_tolerance_seconds: int = Field(300, gt=0, description="How far a signature's time may be off, both ways")
     group_commit_max_delay_ms: float = Field(3.0, gt=0, description="Longest wait for deliveries to share a commit")
     parked_task_after_seconds: float = Field(

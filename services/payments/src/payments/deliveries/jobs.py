@@ -1,4 +1,7 @@
-"""Telling of rejected deliveries: one event for each provider and minute in which there were more than ten."""
+"""Telling of rejected deliveries: one event for each provider and minute in which there were more than ten.
+
+What was told of a minute is counted for as long as the setting says, and forgotten then.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,18 @@ _TELL = text(
     UPDATE payments.rejections AS r SET told = true FROM taken
     WHERE r.provider = taken.provider AND r.minute = taken.minute AND r.refusal = taken.refusal
     RETURNING r.provider, r.minute, r.refusal, r.deliveries
+    """
+)
+
+_PRUNE_EVERY_SECONDS: Final = 600.0
+_PRUNE_MAX_ROWS: Final = 1_000
+_PRUNE = text(
+    """
+    DELETE FROM payments.rejections AS r USING (
+        SELECT provider, minute, refusal FROM payments.rejections WHERE told AND minute < :before
+        ORDER BY minute LIMIT :limit FOR UPDATE SKIP LOCKED
+    ) AS old
+    WHERE r.provider = old.provider AND r.minute = old.minute AND r.refusal = old.refusal
     """
 )
 
@@ -78,3 +93,22 @@ class RejectionReports(Poller):
                 tx.automatically(Cause(f"{provider}-{minute.isoformat()}")).emit(Draft(body, entity, workflow))
                 told += 1
         return told
+
+
+class RejectionPruner(Poller):
+    """Forgets minutes that are older than the setting says, by real time; several processes may do so at once."""
+
+    name: ClassVar[str] = "payments.rejections.pruning"
+    idle_seconds = _PRUNE_EVERY_SECONDS
+
+    def __init__(self, database: Database, *, retention_days: int) -> None:
+        super().__init__()
+        self._database = database
+        self._age = timedelta(days=retention_days)
+
+    async def step(self) -> int:
+        """Forget one batch; more may be left while it was full."""
+        async with self._database.transaction() as tx:
+            given = {"before": real_now() - self._age, "limit": _PRUNE_MAX_ROWS}
+            pruned = await tx.connection.execute(_PRUNE, given)
+        return int(pruned.rowcount >= _PRUNE_MAX_ROWS)

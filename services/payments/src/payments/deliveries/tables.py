@@ -70,6 +70,7 @@ rejections = Table(
     Column("deliveries", Integer, nullable=False),
     Column("told", Boolean, nullable=False),
     Index("rejections_untold", "minute", postgresql_where=text("NOT told")),
+    Index("rejections_told", "minute", postgresql_where=text("told")),
 )
 
 provider_events = Table(
