@@ -19,6 +19,7 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import uvloop
+from chassis.cli import spare_the_collector
 from chassis.clock import real_now
 from chassis.database import Database
 from chassis.service import Runtime
@@ -83,4 +84,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    spare_the_collector()  # as every process of ours does
     uvloop.run(main())

@@ -40,6 +40,7 @@ def main(service: Service[S], arguments: Sequence[str] | None = None) -> int:
         if parsed.command == "openapi":
             return document_command.run(service, given[1:])
         if parsed.command in service.commands:
+            spare_the_collector()
             return service.commands[parsed.command](partial(service.settings.load, service.name), given[1:])
         migrates = parsed.command == "migrate"
         settings = None if migrates else service.settings.load(service.name)
@@ -118,7 +119,7 @@ async def _run(service: Service[S], settings: S, listening: socket.socket) -> in
         # uvicorn raises the signal again when it has stopped; by then it must not end the process half closed.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        _spare_the_collector()
+        spare_the_collector()
         try:
             await server.serve(sockets=[listening])
         finally:
@@ -127,7 +128,7 @@ async def _run(service: Service[S], settings: S, listening: socket.socket) -> in
         return EXIT_FAILED if runtime.failed.is_set() else 0
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Keep what was imported out of every collection: of a busy ingress' CPU a third went into walking it."""
     gc.collect()
     gc.freeze()
