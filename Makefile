@@ -63,8 +63,11 @@ generate: $(STAMP) ## Write the files that derive from the code
 bench: $(STAMP) ## Measure ours beside the floor and the first draft
 	@$(BIN)/python -m tests.bench
 
+soak: $(STAMP) ## Send a million chaotic events while processes are killed (SOAK="--help" for its size)
+	@$(BIN)/python -m tests.soak $(SOAK)
+
 format: $(STAMP) ## Format the sources
 	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
 	@$(BIN)/ruff format $(SOURCES)
 
-.PHONY: help sync lock demo up down test check generate bench format
+.PHONY: help sync lock demo up down test check generate bench soak format

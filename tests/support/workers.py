@@ -29,6 +29,7 @@ TOGETHER: Final = ("tests/stories/", "tests/local/test_stack")
 """How the names of tests begin that share one stack, which takes long to start."""
 IN_ORDER: Final = (
     "tests/stories/",
+    "tests/chaos/test_soak.py",
     "tests/chassis/",
     "tests/payments/test_",
     "tests/local/test_stack",
