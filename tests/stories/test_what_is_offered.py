@@ -1,8 +1,10 @@
-"""What the demo says to try next works as it stands; and a story that does not come true ends badly."""
+"""What the demo and the README say to try works as it stands; and a story that does not come true ends badly."""
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -31,6 +33,19 @@ def test_a_story_that_does_not_come_true_ends_badly(reader: Reader, first: str) 
     assert told.returncode == 1
     assert "invoice.created should have been accepted; payments answered 400, 400, 400" in told.stderr
     assert "What to try next" not in told.stdout
+
+
+def test_the_readme_s_commands_hold_the_story_to_account(reader: Reader, first: str) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    _, _, section = text.partition("## Holding it to account\n")
+    commands = [line.partition("#")[0].strip() for line in section.split("```")[1].strip().splitlines()]
+    assert len(commands) == 4
+    sealed = ""
+    for command in commands:
+        command = command.replace(".venv/bin/backbone", f"{sys.executable} -m backbone").replace("48:HASH", sealed)
+        said = reader.types(command)
+        assert re.match("fine: |identical: ", said), command
+        sealed = said.rpartition("sealed up to ")[2].strip()
 
 
 def test_every_command_that_is_offered_works(reader: Reader, first: str) -> None:
