@@ -56,6 +56,12 @@ def test_no_two_names_share_a_port() -> None:
     assert ports.choose("kafka") == insisted
 
 
+def test_a_free_port_is_none_that_an_outgoing_connection_might_take_meanwhile() -> None:
+    given = [free_port() for _ in range(50)]
+    assert len(set(given)) == len(given)
+    assert max(given) < 32_768
+
+
 def test_a_default_gives_way_to_what_another_name_insists_on() -> None:
     heard = Heard()
     ports = Ports({"audit": DEFAULT_PORTS["payments"]}, heard)
