@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from contextlib import suppress
 
@@ -68,6 +69,9 @@ def test_no_service_that_serves_knows_the_owners_password(backbone: Command) -> 
 def test_up_twice_changes_nothing(backbone: Command) -> None:
     before = backbone.state
     backbone("up")
+    assert backbone.state == before
+    # From another terminal, whose shell is set up in another way.
+    backbone("up", PATH=f"{os.environ['PATH']}:/elsewhere", LANG="C.UTF-8")
     assert backbone.state == before
 
 

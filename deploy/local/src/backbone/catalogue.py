@@ -205,5 +205,9 @@ def inherited() -> dict[str, str]:
 
 
 def fingerprint(environment: Mapping[str, str]) -> str:
-    """A hash of all that a process was told: where it differs, the process has to start anew."""
-    return hashlib.sha256(json.dumps(dict(environment), sort_keys=True).encode()).hexdigest()[:16]
+    """A hash of what we told a process: where it differs, the process has to start anew.
+
+    What it has from the caller's shell differs from one terminal to the next, and is no reason.
+    """
+    told = {name: value for name, value in environment.items() if name not in INHERITED}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
