@@ -62,6 +62,26 @@ async def test_order_and_repetition_change_nothing(payments: Payments) -> None:
     assert len(await payments.emitted(PAYMENTS_EVENTS, PaymentProviderEventIngested)) == len(events)
 
 
+async def test_what_arrives_by_itself_after_all_is_not_asked_for_any_more(payments: Payments) -> None:
+    """The payment came first: its charge, and what pays the invoice, are asked for only if nobody tells in time."""
+    await know_mark(payments)
+    last = ("charge.succeeded", "invoice_payment.paid")
+    events = sorted(card_payment("late", outcomes=("succeed",)), key=lambda event: event["type"] in last)
+    await deliver(payments, *events[:-2])
+    await works(payments)
+    assert await _asked_for(payments) == ["charge", "invoice"]
+
+    await deliver(payments, *events[-2:])
+    await works(payments)
+    # Of what Stripe has not told of itself there is only the charge's fee.
+    assert await _asked_for(payments) == ["balance_transaction"]
+    assert await balances(payments) == SETTLED
+
+
+async def _asked_for(payments: Payments) -> list[str]:
+    return [key.split("/")[2] for (key,) in await payments.rows("SELECT key FROM payments.fetches ORDER BY key")]
+
+
 async def test_money_of_nobody_waits_in_unidentified_receipts_until_its_customer_is_known(payments: Payments) -> None:
     await deliver(payments, charge_succeeded("early"))
     await works(payments)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-from itertools import permutations
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from payments.collection.objects import CHARGE, INVOICE, Key
@@ -12,7 +10,8 @@ from payments.ledger.settling import Left, left
 
 from tests.payments.pure import deciding, payloads
 from tests.payments.pure import payloads_money as money
-from tests.payments.pure.deciding import CH_1, DAY, DEBIT_1, IN_1
+from tests.payments.pure.agreeing import outcome, posted, same_in_every_order
+from tests.payments.pure.deciding import DAY, DEBIT_1, IN_1
 from tests.payments.pure.given import answered, debit, fetched, stripe
 from tests.payments.pure.model import AUSTRALIAN, MARK, Books, Input
 from tests.payments.pure.payloads import AT, CLASSIC
@@ -33,24 +32,8 @@ def _charge(id_: str = "ch_1", *, invoice: str | None = "in_1", at: int = AT, **
     return stripe("charge.failed" if more.get("failed") else "charge.succeeded", shown, at=at, version=CLASSIC)
 
 
-def _posted(books: Books, what: str) -> dict[str, int]:
-    """What stands under the economic keys that begin with `what`."""
-    found: dict[str, int] = {}
-    for (economic_key, account, _, _), amount in books.net().items():
-        if economic_key.startswith(f"{what}:"):
-            found[account] = found.get(account, 0) + amount
-    return found
-
-
-def _same_in_every_order(inputs: Sequence[Input], books: Any = Books) -> Books:
-    expected: Books = books().apply(*inputs).check()
-    chance = random.Random(7)
-    for order in permutations(inputs):
-        found = books().apply(*order).check()
-        assert (found.view(), found.net()) == (expected.view(), expected.net())
-    raced = books().race([*inputs, chance.choice(inputs)], chance).check()
-    assert raced.net() == expected.net()
-    return expected
+def _same_in_every_order(inputs: Sequence[Input], books: Callable[[], Books] = Books) -> Books:
+    return same_in_every_order(inputs, books, agree=outcome)
 
 
 def _codes(books: Books, what: str) -> dict[str, str]:
@@ -64,7 +47,7 @@ def _codes(books: Books, what: str) -> dict[str, str]:
 
 def test_an_invoice_is_written_off_with_the_relief_for_its_gst() -> None:
     books = _same_in_every_order([_invoice(), _charge(failed=True), deciding.write_off()])
-    assert _posted(books, "write_off") == {BAD: 10_000, GST: 1_000, RECEIVABLE: -11_000}
+    assert posted(books, "write_off") == {BAD: 10_000, GST: 1_000, RECEIVABLE: -11_000}
     assert _codes(books, "write_off") == {BAD: "GST-DEC", GST: "GST-DEC", RECEIVABLE: "N-T"}
     (invoice,) = books.view().invoices
     assert (invoice.state, invoice.reference) == ("uncollectible", "MARK-0001")
@@ -77,7 +60,7 @@ def test_an_invoice_is_written_off_with_the_relief_for_its_gst() -> None:
 def test_what_was_written_off_is_recovered_when_it_is_paid_after_all() -> None:
     late = _charge("ch_2", intent="pi_2", at=AT + 60 * DAY)
     books = _same_in_every_order([_invoice(), deciding.write_off(), late])
-    assert _posted(books, "payment") == {CLEARING: 11_000, RECOVERED: -10_000, GST: -1_000}
+    assert posted(books, "payment") == {CLEARING: 11_000, RECOVERED: -10_000, GST: -1_000}
     assert _codes(books, "payment")[GST] == "GST-INC"
     assert (books.balance(RECEIVABLE), books.balance(GST), books.balance(CREDIT)) == (0, -1_000, 0)
 
@@ -114,13 +97,13 @@ def test_a_recovery_that_is_taken_back_is_given_up_again() -> None:
 def test_only_what_is_due_is_written_off_whenever_a_payment_is_told() -> None:
     """A payment from before the decision, told after it, leaves less to give up."""
     books = _same_in_every_order([_invoice(), deciding.write_off(), _charge(amount=3_333, at=AT + DAY)])
-    assert _posted(books, "write_off") == {BAD: 6_970, GST: 697, RECEIVABLE: -7_667}
+    assert posted(books, "write_off") == {BAD: 6_970, GST: 697, RECEIVABLE: -7_667}
     assert (books.balance(RECEIVABLE), books.balance(GST)) == (0, -303)
 
 
 def test_part_of_an_invoice_is_written_off() -> None:
     books = Books().apply(_invoice(), deciding.write_off(5_000)).check()
-    assert _posted(books, "write_off") == {BAD: 4_545, GST: 455, RECEIVABLE: -5_000}
+    assert posted(books, "write_off") == {BAD: 4_545, GST: 455, RECEIVABLE: -5_000}
     assert books.view().invoices[0].state == "open"
     assert left(books.view().invoices[0], (), AUSTRALIAN) == Left(6_000, 5_000)
 
@@ -129,7 +112,7 @@ def test_a_failed_direct_debit_without_an_invoice_is_written_off() -> None:
     failed = debit("failed", "2026-10-04T00:00:00.000Z")
     submitted = debit("submitted", "2026-10-02T00:00:00.000Z")
     books = _same_in_every_order([fetched(), submitted, failed, deciding.write_off(of=DEBIT_1)])
-    assert _posted(books, "write_off") == {BAD: 10_000, GST: 1_000, RECEIVABLE: -11_000}
+    assert posted(books, "write_off") == {BAD: 10_000, GST: 1_000, RECEIVABLE: -11_000}
     assert books.view().invoices[0].state == "uncollectible"
 
 
@@ -140,7 +123,7 @@ def test_a_refused_card_proves_no_debt_and_leaves_nothing_to_write_off() -> None
 
 def test_a_write_off_that_was_a_mistake_is_withdrawn() -> None:
     books = _same_in_every_order([_invoice(), deciding.write_off(), deciding.withdrawn("cmd_off")])
-    assert _posted(books, "write_off") == {}
+    assert posted(books, "write_off") == {}
     assert (books.balance(RECEIVABLE), books.view().invoices[0].state) == (11_000, "open")
 
     told_last = Books().apply(_invoice(), deciding.write_off(), deciding.withdrawn("cmd_off")).check()
@@ -150,7 +133,7 @@ def test_a_write_off_that_was_a_mistake_is_withdrawn() -> None:
 
 def test_a_payment_in_cash_pays_an_invoice_and_the_rest_is_credit() -> None:
     books = _same_in_every_order([_invoice(), deciding.paid_outside(12_000)])
-    assert _posted(books, "paid_outside") == {OTHER: 12_000, RECEIVABLE: -11_000, CREDIT: -1_000}
+    assert posted(books, "paid_outside") == {OTHER: 12_000, RECEIVABLE: -11_000, CREDIT: -1_000}
     (invoice,) = books.view().invoices
     assert (invoice.state, invoice.paid_at) == ("paid", invoice.outside[0].told.at)
 
@@ -172,7 +155,7 @@ def test_credit_is_applied_to_another_invoice_and_never_more_than_is_due() -> No
     )
     use = deciding.credit(6_000, of=Key("stripe", "self", INVOICE, "in_2"))
     books = Books().apply(*twice, second, use).check()
-    assert _posted(books, "credit_applied") == {CREDIT: 5_000, RECEIVABLE: -5_000}
+    assert posted(books, "credit_applied") == {CREDIT: 5_000, RECEIVABLE: -5_000}
     assert (books.balance(CREDIT), books.balance(RECEIVABLE)) == (-6_000, 0)
     assert [invoice.state for invoice in books.view().invoices if invoice.credits] == ["paid"]
 
@@ -196,7 +179,7 @@ def test_money_of_a_stranger_is_matched_to_the_invoice_that_it_pays() -> None:
     stranger = _charge("ch_9", intent="pi_9", invoice=None, customer=None, at=AT + 2 * DAY)
     match = deciding.matched(payment=Key("stripe", "self", CHARGE, "ch_9"), to=IN_1)
     books = _same_in_every_order([_invoice(), stranger, match], lambda: Books(members=dict(known)))
-    assert _posted(books, "payment") == {CLEARING: 11_000, RECEIVABLE: -11_000}
+    assert posted(books, "payment") == {CLEARING: 11_000, RECEIVABLE: -11_000}
     assert [(invoice.state, invoice.implied) for invoice in books.view().invoices] == [("paid", False)]
     assert (books.balance(SUSPENSE), books.balance(RECEIVABLE), books.balance(REVENUE)) == (0, 0, -10_000)
 
@@ -216,14 +199,14 @@ def test_the_later_of_two_matches_holds() -> None:
     other = deciding.matched(member="mem_isla", id_="cmd_other", at=AT + 12 * DAY)
     books = _same_in_every_order([_charge(invoice=None, customer=None), deciding.matched(), other])
     assert books.balance(RECEIVABLE) == 0
-    assert _posted(books, "payment") == {CLEARING: 11_000, "1100 member_receivable:mem_isla": -11_000}
+    assert posted(books, "payment") == {CLEARING: 11_000, "1100 member_receivable:mem_isla": -11_000}
 
 
 def test_a_lost_dispute_is_a_debt_that_is_paid_or_written_off() -> None:
     lost = stripe("charge.dispute.closed", money.dispute(status="lost", entries=(money.withdrawn(),)), at=AT + 20 * DAY)
     books = _same_in_every_order([_invoice(), _charge(), lost, deciding.write_off()])
-    assert _posted(books, "dispute_lost") == {RECEIVABLE: 11_000, "1500 dispute_held:stripe": -11_000}
-    assert _posted(books, "write_off") == {BAD: 10_000, GST: 1_000, RECEIVABLE: -11_000}
+    assert posted(books, "dispute_lost") == {RECEIVABLE: 11_000, "1500 dispute_held:stripe": -11_000}
+    assert posted(books, "write_off") == {BAD: 10_000, GST: 1_000, RECEIVABLE: -11_000}
 
     again = _charge("ch_2", intent="pi_2", at=AT + 30 * DAY)
     paid = Books().apply(_invoice(), _charge(), lost, again).check()
@@ -233,7 +216,7 @@ def test_a_lost_dispute_is_a_debt_that_is_paid_or_written_off() -> None:
 def test_a_payout_stands_on_the_banks_statement() -> None:
     payout = stripe("payout.paid", money.payout(status="paid"), at=AT + 3 * DAY)
     books = _same_in_every_order([payout, deciding.banked()])
-    assert _posted(books, "payout_banked") == {BANK: 10_783, TRANSIT: -10_783}
+    assert posted(books, "payout_banked") == {BANK: 10_783, TRANSIT: -10_783}
     assert (books.balance(TRANSIT), books.balance(BANK)) == (0, 10_783)
 
 
@@ -241,8 +224,8 @@ def test_a_payout_that_failed_after_it_stood_on_the_statement_leaves_the_bank_fi
     payout = stripe("payout.paid", money.payout(status="paid"), at=AT + 3 * DAY)
     failed = stripe("payout.failed", money.payout(status="failed"), at=AT + 5 * DAY)
     books = _same_in_every_order([payout, deciding.banked(), failed])
-    assert _posted(books, "payout_unbanked") == {TRANSIT: 10_783, BANK: -10_783}
-    assert _posted(books, "payout_failed") == {CLEARING: 10_783, TRANSIT: -10_783}
+    assert posted(books, "payout_unbanked") == {TRANSIT: 10_783, BANK: -10_783}
+    assert posted(books, "payout_failed") == {CLEARING: 10_783, TRANSIT: -10_783}
     assert (books.balance(BANK), books.balance(TRANSIT), books.balance(CLEARING)) == (0, 0, 0)
     told_last = Books().apply(payout, deciding.banked(), failed).journals
     assert [each.reverses for each in told_last][-2:] == [
@@ -253,8 +236,8 @@ def test_a_payout_that_failed_after_it_stood_on_the_statement_leaves_the_bank_fi
 
 def test_a_payout_below_zero_on_the_statement_takes_from_the_bank() -> None:
     books = Books().apply(stripe("payout.paid", money.payout(amount=-2_500, status="paid")), deciding.banked()).check()
-    assert _posted(books, "payout") == {CLEARING: 2_500, TRANSIT: -2_500}
-    assert _posted(books, "payout_banked") == {TRANSIT: 2_500, BANK: -2_500}
+    assert posted(books, "payout") == {CLEARING: 2_500, TRANSIT: -2_500}
+    assert posted(books, "payout_banked") == {TRANSIT: 2_500, BANK: -2_500}
 
 
 def test_a_dispute_that_is_countered_costs_a_fee_that_comes_back_when_it_is_won() -> None:
@@ -268,28 +251,9 @@ def test_a_dispute_that_is_countered_costs_a_fee_that_comes_back_when_it_is_won(
         for entry in (money.withdrawn(), countered, money.reinstated())
     ]
     books = _same_in_every_order([_invoice(), _charge(), won, *told])
-    assert _posted(books, "fee") == {"5110 dispute_fees": 2_273, "1400 gst_input_credits": 227, CLEARING: -2_500}
+    assert posted(books, "fee") == {"5110 dispute_fees": 2_273, "1400 gst_input_credits": 227, CLEARING: -2_500}
     assert books.balance("1500 dispute_held:stripe") == 0
 
     books.apply(answered(Key("stripe", "self", "balance_transaction", "txn_c2"), returned)).check()
     assert (books.balance("5110 dispute_fees"), books.balance("1400 gst_input_credits")) == (0, 0)
     assert books.balance(CLEARING) == 11_000
-
-
-def test_from_basil_on_the_invoice_of_a_payment_that_failed_is_asked_what_pays_it() -> None:
-    told = [
-        stripe("invoice.payment_failed", payloads.invoice(status="open", next_payment_attempt=AT + DAY), at=AT + 5),
-        stripe("charge.failed", payloads.charge(failed=True), at=AT + 4),
-    ]
-    books = _same_in_every_order(told)
-    assert [(fetch.key, fetch.after_seconds) for fetch in books.view().fetches] == [(IN_1, 300)]
-    (payment,) = books.view().payments
-    assert (payment.invoice, payment.will_attempt_retry) == (None, None)
-
-    payers = {"object": "list", "data": [{"payment": {"payment_intent": "pi_1", "type": "payment_intent"}}]}
-    read = answered(IN_1, payloads.invoice(status="open", payments=payers))
-    books = _same_in_every_order([*told, read, deciding.write_off(of=CH_1)])
-    assert books.view().fetches == ()
-    (payment,) = books.view().payments
-    assert (payment.invoice, payment.will_attempt_retry) == (IN_1, True)
-    assert _posted(books, "write_off") == {BAD: 10_000, GST: 1_000, RECEIVABLE: -11_000}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from itertools import permutations
 from typing import Any
 
 import pytest
@@ -13,31 +11,15 @@ from payments.collection.objects import CHARGE, REFUND, Key, customer_key
 
 from tests.payments.pure import payloads
 from tests.payments.pure import payloads_money as money
+from tests.payments.pure.agreeing import posted, same_in_every_order
 from tests.payments.pure.given import answered, debit, fetched, gocardless, stripe
 from tests.payments.pure.model import MARK, Books, Input
 from tests.payments.pure.payloads import AT, CLASSIC
-from tests.payments.pure.test_scenarios import settled
 
 RECEIVABLE, CREDIT = f"1100 member_receivable:{MARK.id}", f"2200 member_credit:{MARK.id}"
 PAYABLE = f"2300 refunds_payable:{MARK.id}"
 CLEARING, SUSPENSE, HELD = "1200 clearing:stripe", "2400 unidentified_receipts:stripe", "1500 dispute_held:stripe"
 ALLOWANCES, GST, CLAIMED = "4190 refunds_allowances", "2100 gst_payable", "1400 gst_input_credits"
-
-
-def _same_in_every_order(inputs: Sequence[Input], *, limit: int = 720) -> Books:
-    """Apply in every order, or in so many random ones, alone and by two workers; return the books of this order."""
-    expected = Books().apply(*inputs).check()
-    wanted = settled(expected)
-    orders = list(permutations(inputs)) if len(inputs) <= 6 else []
-    chance = random.Random(5)
-    for _ in range(0 if orders else limit):
-        orders.append(tuple(chance.sample(inputs, len(inputs))))
-    for number, order in enumerate(orders):
-        assert settled(Books().apply(*order).check()) == wanted
-        if number % 8 == 0:
-            doubled = [*order, chance.choice(order)]
-            assert settled(Books().race(doubled, chance).check()) == wanted
-    return expected
 
 
 def _invoice(type_: str = "invoice.finalized", *, status: str = "open", at: int = AT, **more: Any) -> Input:
@@ -54,19 +36,10 @@ def _refund(id_: str = "re_1", type_: str = "refund.created", *, told_at: int | 
     return stripe(type_, money.refund(id_, **more), at=told_at or at)
 
 
-def _posted(books: Books, what: str) -> dict[str, int]:
-    """What stands under the economic keys that begin with `what`."""
-    found: dict[str, int] = {}
-    for (economic_key, account, _, _), amount in books.net().items():
-        if economic_key.startswith(f"{what}:"):
-            found[account] = found.get(account, 0) + amount
-    return found
-
-
 def test_a_refund_is_owed_and_then_paid() -> None:
     books = Books().apply(_invoice(), _charge(), _refund()).check()
-    assert _posted(books, "refund") == {ALLOWANCES: 10_000, GST: 1_000, PAYABLE: -11_000}
-    assert _posted(books, "refund_paid") == {PAYABLE: 11_000, CLEARING: -11_000}
+    assert posted(books, "refund") == {ALLOWANCES: 10_000, GST: 1_000, PAYABLE: -11_000}
+    assert posted(books, "refund_paid") == {PAYABLE: 11_000, CLEARING: -11_000}
     assert [(line.words, line.balance_minor) for line in books.lines()][-2:] == [
         ("Invoice MARK-0001", 11_000),
         ("Payment by card", 0),
@@ -77,7 +50,7 @@ def test_a_refund_is_owed_and_then_paid() -> None:
 
 def test_a_refund_that_was_given_up_leaves_nothing() -> None:
     gone = _refund("re_1", "refund.updated", status="canceled", told_at=AT + 2 * money.DAY)
-    books = _same_in_every_order([_invoice(), _charge(), _refund(status="pending"), gone])
+    books = same_in_every_order([_invoice(), _charge(), _refund(status="pending"), gone])
     assert (books.balance(PAYABLE), books.balance(GST), books.balance(ALLOWANCES)) == (0, -1_000, 0)
 
 
@@ -127,8 +100,8 @@ def test_a_refunded_charge_only_says_that_refunds_are_to_be_read() -> None:
 def test_an_overpayment_is_refunded_from_the_members_credit() -> None:
     second = _charge("ch_2", intent="pi_2", at=AT + 60)
     back = _refund(charge="ch_2", intent="pi_2")
-    books = _same_in_every_order([_invoice(), _charge(), second, back])
-    assert _posted(books, "refund") == {CREDIT: 11_000, PAYABLE: -11_000}
+    books = same_in_every_order([_invoice(), _charge(), second, back])
+    assert posted(books, "refund") == {CREDIT: 11_000, PAYABLE: -11_000}
     assert (books.balance(CREDIT), books.balance(ALLOWANCES), books.balance(GST)) == (0, 0, -1_000)
 
 
@@ -170,7 +143,7 @@ def test_a_direct_debit_is_refunded_once_its_amount_is_known() -> None:
     ]
     waiting = Books().apply(*events[:4]).check()
     assert [fetch.key for fetch in waiting.view().fetches] == [key]
-    books = _same_in_every_order(events)
+    books = same_in_every_order(events)
     assert (books.balance(ALLOWANCES), books.balance(GST)) == (4_545, -545)
     assert (books.balance(PAYABLE), books.balance("1200 clearing:gocardless")) == (0, 6_000)
 
@@ -193,7 +166,7 @@ BOTH = (money.withdrawn(), money.reinstated())
 def test_a_dispute_takes_the_funds_and_its_fee_with_gst() -> None:
     """Scenario 9: withdrawn, fee with GST."""
     books = Books().apply(_invoice(), _charge(), _dispute("funds_withdrawn", entries=TAKEN)).check()
-    assert _posted(books, "dispute") == {HELD: 11_000, "5110 dispute_fees": 2_273, CLAIMED: 227, CLEARING: -13_500}
+    assert posted(books, "dispute") == {HELD: 11_000, "5110 dispute_fees": 2_273, CLAIMED: 227, CLEARING: -13_500}
     assert books.balance(RECEIVABLE) == 0
 
 
@@ -219,23 +192,23 @@ def _note(type_: str = "credit_note.created", *, at: int = AT + money.DAY, **mor
 
 
 def test_a_credit_note_lowers_what_is_due() -> None:
-    books = _same_in_every_order([_invoice(), _note()])
+    books = same_in_every_order([_invoice(), _note()])
     assert (books.balance(RECEIVABLE), books.balance(ALLOWANCES), books.balance(GST)) == (5_500, 5_000, -500)
 
 
 def test_a_credit_note_for_a_paid_invoice_is_the_members_credit() -> None:
-    books = _same_in_every_order([_invoice(), _charge(), _note()])
+    books = same_in_every_order([_invoice(), _charge(), _note()])
     assert (books.balance(RECEIVABLE), books.balance(CREDIT), books.balance(GST)) == (0, -5_500, -500)
 
 
 def test_a_credit_note_that_a_refund_pays_is_posted_once() -> None:
     note = _note(refund_id="re_1", refunded=5_500)
-    books = _same_in_every_order([_invoice(), _charge(), note, _refund(amount=5_500)])
+    books = same_in_every_order([_invoice(), _charge(), note, _refund(amount=5_500)])
     assert (books.balance(ALLOWANCES), books.balance(GST), books.balance(CLEARING)) == (5_000, -500, 5_500)
 
 
 def test_a_voided_credit_note_leaves_nothing() -> None:
-    books = _same_in_every_order(
+    books = same_in_every_order(
         [_invoice(), _note(), _note("credit_note.voided", status="void", at=AT + 3 * money.DAY)]
     )
     assert (books.balance(RECEIVABLE), books.balance(ALLOWANCES), books.balance(GST)) == (11_000, 0, -1_000)
@@ -244,7 +217,7 @@ def test_a_voided_credit_note_leaves_nothing() -> None:
 def test_a_voided_invoice_leaves_nothing() -> None:
     moments = {"finalized_at": AT - 10, "voided_at": AT + 7 * money.DAY}
     voided = _invoice("invoice.voided", status="void", at=AT + 7 * money.DAY, status_transitions=moments)
-    books = _same_in_every_order([_invoice(), _note(), voided])
+    books = same_in_every_order([_invoice(), _note(), voided])
     assert books.balance(RECEIVABLE) == 0
     assert (books.balance("4100 membership_revenue"), books.balance(ALLOWANCES)) == (-5_000, 5_000)
     assert books.balance(GST) == 0
@@ -264,7 +237,7 @@ def test_an_invoice_given_up_says_so() -> None:
 def test_a_cancelled_payment_intent_is_over(version: str) -> None:
     failed = stripe("payment_intent.payment_failed", payloads.intent(status="requires_payment_method", version=version))
     gone = stripe("payment_intent.canceled", payloads.intent(status="canceled", version=version), at=AT + 9)
-    books = _same_in_every_order([failed, gone])
+    books = same_in_every_order([failed, gone])
     (payment,) = books.view().payments
     assert (payment.state, payment.failure) == ("cancelled", None)
 

@@ -20,11 +20,11 @@ from payments.collection.objects import DEBIT, ENTRY, INVOICE, PAYOUT, Key, cust
 
 from tests.payments.pure import deciding, payloads
 from tests.payments.pure import payloads_money as money
+from tests.payments.pure.agreeing import settled
 from tests.payments.pure.given import answered, debit, stripe
 from tests.payments.pure.model import MEMBERS, Books, Input, Known
 from tests.payments.pure.payloads import AT, CLASSIC
 from tests.payments.pure.sums import ANYBODYS, KINDS, LIFE, Bill, Charge, Debit, Sums, gst_of, share
-from tests.payments.pure.test_scenarios import settled
 
 STEPS_MIN: Final = 20_000
 STEPS_A_MONTH: Final = 50

@@ -15,7 +15,7 @@ from payments.collection.invoices import gst_of, gst_within
 from payments.collection.objects import Key, customer_key
 
 from tests.payments.pure import payloads
-from tests.payments.pure.given import debit, fetched, stripe
+from tests.payments.pure.given import answered, debit, fetched, stripe
 from tests.payments.pure.model import MARK, Books, Input
 from tests.payments.pure.payloads import AT, CLASSIC
 from tests.payments.scenarios import triple
@@ -97,6 +97,35 @@ def test_a_payment_intent_never_moves_money() -> None:
     books.apply(stripe("payment_intent.payment_failed", lagging)).check()
     assert books.view().payments[0].state == "succeeded"
     assert books.balance(CLEARING) == 11_000
+
+
+def test_money_that_is_only_held_on_a_card_posts_once_it_is_captured_whoever_tells() -> None:
+    held = _charge(invoice=None, captured=False, amount_captured=0, balance_transaction=None)
+    captured = payloads.charge("ch_1", version=CLASSIC, invoice=None, amount_captured=8_000)
+    by_itself = stripe("charge.captured", captured, version=CLASSIC, at=AT + 3_600)
+    for order in ([held, by_itself], [by_itself, held], [by_itself, held, by_itself]):
+        books = Books().apply(*order).check()
+        assert (books.balance(CLEARING), books.balance(RECEIVABLE)) == (8_000, 0)
+
+    by_its_intent = stripe("payment_intent.succeeded", payloads.intent(version=CLASSIC), version=CLASSIC, at=AT + 3_600)
+    books = Books().apply(held, by_its_intent)
+    assert [(fetch.key.id, fetch.after_seconds) for fetch in books.view().fetches] == [("ch_1", 60)]
+    read = answered(Key("stripe", "self", "charge", "ch_1"), captured)
+    assert Books().apply(held, by_its_intent, read).check().balance(CLEARING) == 8_000
+    # A provider that contradicts itself is asked once, not for ever.
+    held_still = payloads.charge(captured=False, amount_captured=0, balance_transaction=None)
+    still = answered(Key("stripe", "self", "charge", "ch_1"), held_still)
+    assert books.apply(still).check().view().fetches == ()
+
+
+def test_money_that_was_held_on_a_card_and_let_go_never_came() -> None:
+    held = _charge(invoice=None, captured=False, amount_captured=0)
+    gone = payloads.charge("ch_1", version=CLASSIC, invoice=None, captured=False, amount_captured=0)
+    expired = stripe("charge.expired", gone, version=CLASSIC, at=AT + 604_800)
+    for order in ([held, expired], [expired, held]):
+        books = Books().apply(*order).check()
+        assert books.journals == []
+        assert [payment.state for payment in books.view().payments] == ["failed"]
 
 
 def test_a_refused_card_proves_no_debt() -> None:

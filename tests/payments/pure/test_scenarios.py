@@ -14,19 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.payments.pure.agreeing import PERMUTED_MAX, settled
 from tests.payments.pure.model import MEMBERS, Books, Input, Known
 from tests.payments.scenarios import PROVED, SCENARIOS, Scenario, charge, refund
 
-PERMUTED_MAX = 6
 RANDOM_ORDERS = 2_000
 RACED_EVERY = 8
 TESTS = Path(__file__).parents[1]
 Order = Sequence[Input | Known]
-
-
-def settled(books: Books) -> tuple[object, object, object]:
-    """What every order of arrival must agree on."""
-    return books.view(), books.net(), [(line.words, line.amount_minor, line.balance_minor) for line in books.lines()]
 
 
 def books_of(scenario: Scenario) -> Books:

@@ -199,8 +199,12 @@ def _amount(
 
 
 def _missing(charges: Sequence[ChargeTold], intents: Sequence[IntentTold]) -> tuple[Fetch, ...]:
-    """Return the charges to read: a PaymentIntent says that they succeeded, they have not said so themselves."""
-    known = {each.charge for each in charges if each.outcome == "succeeded"}
+    """Return the charges to read: a PaymentIntent says that they succeeded, they have not said so themselves.
+
+    One that was told as an authorisation alone may have been captured without a word to us; it is read once.
+    """
+    known = {each.charge for each in charges if each.outcome == "succeeded" and not _authorised(each)}
+    known |= {each.charge for each in charges if each.told.type == "fetched"}
     wanted = {each.charge for each in intents if each.outcome == "succeeded" and each.charge} - known
     why = "the PaymentIntent succeeded, its charge has not been told"
     return tuple(Fetch(key, why, _CHARGE_ARRIVES_WITHIN_SECONDS) for key in sorted(wanted))

@@ -8,7 +8,7 @@ worker. A process that dies in between leaves a row that is due again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Final
@@ -41,6 +41,11 @@ _WANT = Part(
         ORDER BY key
         ON CONFLICT (key) DO NOTHING
     )
+    """
+)
+_WITHDRAW = Part(
+    """
+    withdrawn_fetches AS (DELETE FROM payments.fetches WHERE key = ANY(CAST(:keys AS text[])))
     """
 )
 _FORGET = text("DELETE FROM payments.fetches WHERE key = ANY(:keys)")
@@ -77,6 +82,12 @@ def want(fetches: Sequence[Fetch]) -> Iterator[Write]:
     if fetches:
         given = {"keys": [f.key.text for f in fetches], "whys": [f.why for f in fetches]}
         yield _WANT, {**given, "seconds": [f.after_seconds for f in fetches], "now": real_now()}
+
+
+def withdraw(keys: Collection[Key]) -> Iterator[Write]:
+    """Ask no longer for objects: what they would have told arrived by itself."""
+    if keys:
+        yield _WITHDRAW, {"keys": sorted(key.text for key in keys)}
 
 
 async def keep(tx: Transaction, key: Key, body: bytes, *, at: datetime) -> None:

@@ -70,14 +70,20 @@ def links(told: Collection[InvoiceTold], joins: Collection[InvoicePaymentTold]) 
 
 
 def missing_payers(told: Collection[InvoiceTold], joins: Collection[InvoicePaymentTold]) -> list[Fetch]:
-    """Return the invoices to read because a payment of theirs failed and nobody has told which: from basil on none is.
+    """Return the invoices to read because a payment of theirs was made or failed and nobody has told which.
 
-    Once it was read it is not asked for again, whatever it showed.
+    From basil on only an invoice payment tells, and not every endpoint is sent those; until then the payment implies
+    an invoice of its own beside the real one. What was paid outside Stripe has no payment there. Once an invoice was
+    read it is not asked for again, whatever it showed.
     """
-    failed = {each.invoice for each in told if each.outcome == "payment_failed"}
+    tried = {
+        each.invoice
+        for each in told
+        if each.outcome == "payment_failed" or (each.outcome == "paid" and each.due_minor > each.out_of_band_minor)
+    }
     known = {each.invoice for each in told if each.intents or each.charges or each.told.type == "fetched"}
     known |= {each.invoice for each in joins}
-    return [Fetch(key, "what pays it is not known", _PAYERS_KNOWN_WITHIN_SECONDS) for key in sorted(failed - known)]
+    return [Fetch(key, "what pays it is not known", _PAYERS_KNOWN_WITHIN_SECONDS) for key in sorted(tried - known)]
 
 
 def fold_invoices(

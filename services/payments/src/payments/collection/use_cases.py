@@ -80,6 +80,7 @@ class Batch:
     invoices: dict[Key, InvoiceView] = field(default_factory=dict)
     retired: set[Key] = field(default_factory=set)
     fetches: dict[Key, Fetch] = field(default_factory=dict)
+    withdrawn: set[Key] = field(default_factory=set)
     settled: settlement.Settled = field(default_factory=settlement.Settled)
 
     def add(self, given: Input, applied: Applied) -> None:
@@ -90,6 +91,8 @@ class Batch:
         self.invoices |= {view.key: view for view in applied.invoices}
         self.retired -= {view.key for view in applied.payments}
         self.retired |= set(applied.retired_payments)
+        self.withdrawn |= applied.withdrawn
+        self.fetches = {key: fetch for key, fetch in self.fetches.items() if key not in applied.withdrawn}
         self.fetches |= {fetch.key: fetch for fetch in applied.fetches}
 
     @property
@@ -173,6 +176,7 @@ async def _apply_all(
         *ledger.post(posted(batch, ids), journal_ids, at=now, zone=rules.policy.zone),
         *deliveries.save_outcomes(outcomes, at=now),
         *fetching.want(list(batch.fetches.values())),
+        *fetching.withdraw(batch.withdrawn - batch.fetches.keys()),
         *numbering.number([one for each in given for one in _numbered(each)], rules.policy),
         queue.done(given),
         *more,

@@ -25,8 +25,8 @@ class Applied:
     """What one input changed.
 
     `payments` and `invoices` are those that differ from before; an implied invoice that a real one replaced is among
-    them as `void`. `retired_payments` are keys of payments that turned out to be part of another. `telling` is None
-    for inputs that are no provider event.
+    them as `void`. `retired_payments` are keys of payments that turned out to be part of another. `withdrawn` are keys
+    of objects that need not be read any more. `telling` is None for inputs that are no provider event.
     """
 
     before: Group
@@ -37,6 +37,7 @@ class Applied:
     invoices: tuple[InvoiceView, ...]
     invoice_changes: tuple[InvoiceChange, ...]
     fetches: tuple[Fetch, ...]
+    withdrawn: frozenset[Key]
     telling: Telling | None
 
     @property
@@ -137,6 +138,7 @@ class WorkingSet:
                 *(InvoiceChange("voided", each) for each in voided if each.member),
             ),
             fetches=after.fetches,
+            withdrawn=frozenset(each.key for each in before.fetches) - {each.key for each in after.fetches},
             telling=tell(event_type, facts, before, after) if event_type else None,
         )
 

@@ -43,6 +43,7 @@ _INVOICES: Final[Mapping[str, Reader]] = {
             "finalized": _invoice("finalized"),
             "finalization_failed": _changed_invoice,
             "paid": _invoice("paid"),
+            "payment_succeeded": _invoice("paid"),
             "payment_failed": _invoice("payment_failed"),
             "payment_action_required": _changed_invoice,
             "overdue": _changed_invoice,
@@ -66,6 +67,9 @@ _PAYMENTS: Final[Mapping[str, Reader]] = {
     "charge.pending": lambda source, given: (charge(source, given, "pending"),),
     "charge.succeeded": lambda source, given: (charge(source, given, "succeeded"),),
     "charge.failed": lambda source, given: (charge(source, given, "failed"),),
+    # Money that was only held: taken at last, or let go by the card's issuer.
+    "charge.captured": lambda source, given: (charge(source, given, "succeeded"),),
+    "charge.expired": lambda source, given: (charge(source, given, "failed"),),
     "charge.updated": lambda source, given: (charge(source, given, charge_outcome(given)),),
     "charge.refunded": lambda source, given: (charge(source, given, "succeeded"),),
 }
@@ -104,7 +108,10 @@ _NOTICES: Final[Mapping[str, Reader]] = {
     ),
     **_noticed(
         "payment_method",
-        *(f"payment_method.{change}" for change in ("attached", "detached", "updated", "automatically_updated")),
+        *(
+            f"payment_method.{change}"
+            for change in ("attached", "detached", "updated", "automatically_updated", "card_automatically_updated")
+        ),
     ),
     **_noticed("mandate", "mandate.updated"),
     **_noticed(
