@@ -14,7 +14,7 @@ from tests.console.staging import ARRIVAL, Stage, the_tasks
 from tests.gateway.behind import a_gateway
 from tests.support.infrastructure import TemporaryDatabase
 
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'{{7*7}}\u202eevil\x00\x1b[31m"
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'{{1337*7331}}\u202eevil\x00\x1b[31m"
 ISLA = next(iter(the_tasks()))
 
 
@@ -183,7 +183,7 @@ async def test_text_of_others_is_shown_and_does_nothing(visitor: Visitor, stage:
         assert answer.status_code == 200
         for part in ("<script>alert", "<img src=x", "\u202e", "\x00", "\x1b"):
             assert part not in answer.text
-        assert "49" not in re.sub(r"[0-9a-f-]{8,}", "", answer.text) or "{{7*7}}" in answer.text
+        assert str(1337 * 7331) not in answer.text
 
 
 async def test_elsewhere_the_issuer_signs_people_in(

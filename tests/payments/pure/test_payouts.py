@@ -10,10 +10,10 @@ from payments.collection.objects import CHARGE, ENTRY, PAYOUT, Key
 
 from tests.payments.pure import payloads
 from tests.payments.pure import payloads_money as money
+from tests.payments.pure.agreeing import same_in_every_order
 from tests.payments.pure.given import answered, gocardless, stripe, thin
 from tests.payments.pure.model import Books, Input
 from tests.payments.pure.payloads import AT, Json
-from tests.payments.pure.test_money_back import _same_in_every_order
 
 CLEARING, TRANSIT, FEES = "1200 clearing:stripe", "1250 payout_in_transit", "5100 provider_fees"
 CLAIMED, GOCARDLESS = "1400 gst_input_credits", "1200 clearing:gocardless"
@@ -75,7 +75,7 @@ def test_a_stripe_payout_reconciles_in_every_order() -> None:
         _payout("reconciliation_completed", at=AT + 3 * money.DAY),
         _listed(FEE),
     ]
-    books = _same_in_every_order(inputs)
+    books = same_in_every_order(inputs)
     (payout,) = books.view().payouts
     assert (payout.state, payout.listed_tenths, payout.difference_minor) == ("paid", 107_830, 0)
     assert (books.balance(CLEARING), books.balance(TRANSIT), books.balance(FEES)) == (0, 10_783, 197)
@@ -100,7 +100,7 @@ def test_a_payout_that_does_not_add_up_names_the_amount() -> None:
 
 @pytest.mark.parametrize(("what", "state"), [("failed", "failed"), ("canceled", "canceled")])
 def test_a_payout_that_comes_back_is_in_clearing_again(what: str, state: str) -> None:
-    books = _same_in_every_order([_payout("created"), _payout(what, status=state, at=AT + 4 * money.DAY)])
+    books = same_in_every_order([_payout("created"), _payout(what, status=state, at=AT + 4 * money.DAY)])
     assert (books.balance(CLEARING), books.balance(TRANSIT)) == (0, 0)
     (payout,) = books.view().payouts
     assert payout.state == state
